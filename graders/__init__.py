@@ -1,0 +1,24 @@
+r"""Grading of math answers: the last `\boxed{}` of an output against a reference answer.
+
+>>> from graders import grade
+>>> grade(r"... so the area is $\boxed{\frac{1}{2}}$.", "0.5").rule
+'numeric'
+
+Importing this package is light: no SymPy, no torch. Formulas that need many digits go to worker processes with CPU
+and memory limits, which are started on first need.
+"""
+
+from graders.batch import GRADER_VERSION, grade, grade_answer, grade_answers, grade_many
+from graders.boxed import extract_boxed, gold_from_solution
+from graders.verdict import Verdict
+
+__all__ = [
+    "GRADER_VERSION",
+    "Verdict",
+    "extract_boxed",
+    "gold_from_solution",
+    "grade",
+    "grade_answer",
+    "grade_answers",
+    "grade_many",
+]

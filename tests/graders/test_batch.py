@@ -1,0 +1,55 @@
+"""One verdict a pair, in input order, with levels that nest."""
+
+import pytest
+
+from graders import Verdict, grade, grade_answers, grade_many
+
+OUTPUTS = [
+    (r"so \boxed{\frac{1}{2}}", "0.5", "correct"),
+    (r"so \boxed{3}", "4", "wrong"),
+    ("no box", "4", "no_box"),
+    (r"\boxed{4", "4", "no_box"),
+    (r"\boxed{4}", "", "unparsed_gold"),
+    ("no box", " $ $ ", "unparsed_gold"),
+    (r"\boxed{9^9^9^9}", r"9^9^9^8", "timeout"),
+    (r"\boxed{\ln 8}", r"3\ln 2", "correct"),
+]
+
+
+@pytest.mark.parametrize(("output", "gold", "status"), OUTPUTS)
+def test_grade(output: str, gold: str, status: str) -> None:
+    assert grade(output, gold).status == status
+
+
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_many_is_one_by_one(workers: int | None) -> None:
+    pairs = [(output, gold) for output, gold, _ in OUTPUTS] * 3
+    assert [v.status for v in grade_many(pairs, workers)] == [status for _, _, status in OUTPUTS] * 3
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert grade_many([]) == []
+
+
+def test_progress_ends_at_the_total() -> None:
+    seen: list[tuple[int, int]] = []
+    grade_many([(output, gold) for output, gold, _ in OUTPUTS] * 2, progress=lambda *step: seen.append(step))
+    assert seen[-1] == (2 * len(OUTPUTS), 2 * len(OUTPUTS))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_defect_costs_one_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(answer: str, gold: str) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("graders.batch.climb", broken)
+    (verdict,) = grade_answers([("1", "2")])
+    assert (verdict.status, verdict.correct) == ("error", False)
+    assert "KeyError" in verdict.rule
+
+
+def test_levels_nest() -> None:
+    with pytest.raises(ValueError, match="nest"):
+        Verdict("correct", True, True, False, "5", "exact", 0.0)
+    with pytest.raises(ValueError, match="nest"):
+        Verdict("timeout", True, False, False, "5", "exact", 0.0)

@@ -1,0 +1,93 @@
+"""Hard limits, by the clock: a stuck pair is killed, the others are not touched, nothing starts without need."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from graders import grade_answer, grade_answers, pool
+
+ROOT = Path(__file__).resolve().parents[2]
+# Readable, small, and more than the CPU limit allows: hundreds of sines of numbers with 1,900 digits.
+STUCK = "+".join(rf"\sin(\sqrt{{{k}}}+10^{{1900}})" for k in range(2, 250))
+ALSO_STUCK = STUCK.replace("sin", "cos")
+OPEN = (r"\ln 8", r"3\ln 2")
+
+
+def test_a_stuck_pair_ends_as_timeout_and_the_rest_is_judged_in_order() -> None:
+    started = time.perf_counter()
+    pairs = [OPEN, (STUCK, ALSO_STUCK), OPEN, ("1", "2"), (r"\ln 9", r"2\ln 3"), (r"\ln 9", r"3\ln 3")]
+    verdicts = grade_answers(pairs, workers=2)
+    assert [v.status for v in verdicts] == ["correct", "timeout", "correct", "wrong", "correct", "wrong"]
+    assert verdicts[1].rule == "limit: CPU seconds"
+    assert not verdicts[1].correct
+    assert time.perf_counter() - started < 15
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["5^(5^(5^(5^5)))", "9^9^9^9", "9**9**9", "2^{2^{2^{49}}}", "100000!", "((9!)!)!", r"\binom{10^9}{5\cdot 10^8}",
+     r"\sqrt{" * 100 + "1" + "}" * 100, "(a+b+c+d+e)^{40}", "x^{x^{x^{x^{x^x}}}}",
+     r"\sin(\sin(" * 30 + "x" + "))" * 30],
+)  # fmt: skip
+def test_resource_attacks_are_bounded(answer: str) -> None:
+    started = time.perf_counter()
+    assert not grade_answer(answer, "1").correct
+    assert time.perf_counter() - started < 5
+
+
+def test_cheap_batches_start_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.subprocess, "Popen", None)
+    monkeypatch.setattr(pool, "_idle", [])
+    assert [v.correct for v in grade_answers([("0.5", r"\frac12"), ("(x+1)^2", "x^2+2x+1")])] == [True, True]
+
+
+def test_a_dead_worker_is_replaced() -> None:
+    assert grade_answer(*OPEN).correct
+    for worker in pool._idle:
+        worker.process.kill()
+        worker.process.wait()
+    statuses = [grade_answer(rf"\ln {2**k}", rf"{k}\ln 2").status for k in (3, 4, 5)]
+    assert statuses == ["correct"] * 3
+
+
+def test_a_worker_that_cannot_start_is_an_error_not_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_idle", [])
+    monkeypatch.setattr(pool.sys, "executable", "/bin/false")
+    verdict = grade_answer(*OPEN)
+    assert (verdict.status, verdict.correct) == ("error", False)
+
+
+def test_payloads_are_not_executed(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    payloads = [
+        f"__import__('os').system('touch {marker}')",
+        f"open('{marker}','w')",
+        f"exec(\"open('{marker}','w')\")",
+        f"(lambda: open('{marker}','w'))()",
+        rf"\input{{|touch {marker}}}",
+    ]
+    assert [v.correct for v in grade_answers([(text, "1") for text in payloads])] == [False] * len(payloads)
+    assert not marker.exists()
+
+
+def test_the_parent_stays_light() -> None:
+    code = (
+        "import sys, graders; graders.grade_answer('0.5', '1/2');"
+        "heavy = {'sympy', 'mpmath', 'torch', 'math_verify', 'numpy'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_scripts_without_a_main_guard_work(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from graders import grade_answer\nprint(grade_answer(r'\\ln 8', r'3\\ln 2').status)\n")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["correct"], done.stderr
