@@ -41,7 +41,7 @@ install() {
 if grep -q '^torch==.*+cpu' "$lock"; then
   torch=$(grep -o '^torch==[^ ;]*' "$lock")
   install "$torch" >/dev/null || install --index-url "$PYTORCH_CPU_INDEX" "$torch" >/dev/null || true
-  .venv/bin/python -c 'import torch' >/dev/null 2>&1 || fail "$torch (the CPU build) was found neither in pip's index nor at $PYTORCH_CPU_INDEX; check the network, or point pip at a copy: PIP_FIND_LINKS=DIR make setup (setup.log)."
+  .venv/bin/python -m pip show --quiet torch >/dev/null 2>&1 || fail "$torch (the CPU build) was found neither in pip's index nor at $PYTORCH_CPU_INDEX; check the network, or point pip at a copy: PIP_FIND_LINKS=DIR make setup (setup.log)."
 fi
 
 if ! install -r "$lock"; then

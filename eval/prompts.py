@@ -1,0 +1,106 @@
+"""Token ids for generation, rendered by the same `sft_utils` as training, and the fingerprint that holds the two together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sft_utils
+from eval.records import Problem, UserError
+
+# Rendered into the fingerprint: a change of template, BOS, EOS or tokenizer changes at least one of them.
+# They begin with a word, a digit, LaTeX and a bracket, the kinds of token that meet the prompt's boundary.
+PROBES = (
+    ("What is 2 + 3?", "Two and three make 5, so the answer is $\\boxed{5}$."),
+    ("Find the area of a circle of radius $r$.", "$\\pi r^2$, hence $\\boxed{\\pi r^2}$."),
+    ("Solve x^2 = 4.\n\nGive both solutions.", "4 has the roots -2 and 2: \\(\\boxed{\\pm 2}\\)"),
+    ("Évaluez $\\frac{1}{2} \\cdot \\sqrt{16}$ \u2014 exactly.", "[Half of four] \\[\\boxed{2}\\]"),
+)
+
+
+def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
+    """A dataset row as `sft_utils` takes it: the problem as the user's turn, the solution as the assistant's."""
+    turns = [{"role": "user", "content": problem}]
+    if solution is not None:
+        turns.append({"role": "assistant", "content": solution})
+    return {"messages": turns}
+
+
+def generation_ids(example: dict[str, Any], tokenizer: Any) -> list[int]:
+    """The prompt's token ids, BOS included, as training saw them."""
+    return list(tokenizer(sft_utils.apply_chat_template(dict(example), tokenizer, "generation")["text"]).input_ids)
+
+
+def training_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], int]:
+    """(token ids of the whole example, how many of them are prompt).
+
+    Raises UserError where the prompt is no token-for-token beginning, or where the last token is not EOS.
+    """
+    ids = list(tokenizer(sft_utils.apply_chat_template(dict(example), tokenizer, "sft")["text"]).input_ids)
+    prompt = generation_ids(example, tokenizer)
+    if ids[: len(prompt)] != prompt:
+        raise UserError(
+            f"sft_utils.py: the generation prompt ends in {tokenizer.decode(prompt[-3:])!r}, but training goes on from "
+            f"{tokenizer.decode(ids[len(prompt) - 3 : len(prompt) + 1])!r} there, so generation would start from tokens that "
+            'training never shows; make task="generation" a token-for-token beginning of task="sft" (no trailing space).',
+            exit_code=1,
+        )
+    if ids[-1] != tokenizer.eos_token_id or len(ids) == len(prompt):
+        raise UserError(
+            f"sft_utils.py: a training text ends in {tokenizer.decode(ids[-3:])!r} instead of EOS {tokenizer.eos_token!r}, "
+            'so the model would never learn to stop; end task="sft" with tokenizer.eos_token.',
+            exit_code=1,
+        )
+    return ids, len(prompt)
+
+
+def describe(tokenizer: Any) -> dict[str, Any]:
+    """What prompt.json holds: the fingerprint of the rendered probes, the stop ids, and the template for people.
+
+    The fingerprint is the first 16 hex digits of the sha256 of the probes' token ids, prompt lengths and the EOS id.
+    """
+    rendered = [training_ids(example_of(*probe), tokenizer) for probe in PROBES]
+    content = json.dumps([rendered, tokenizer.eos_token_id])
+    example = example_of("{problem}", "{solution}")
+    return {
+        "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "template": sft_utils.apply_chat_template(example, tokenizer, "sft")["text"],
+        "stop_token_ids": [tokenizer.eos_token_id],
+        "eos_token": tokenizer.eos_token,
+        "bos_token": tokenizer.bos_token,
+        "pad_token": tokenizer.pad_token,
+    }
+
+
+def read_prompt_file(checkpoint: Path) -> dict[str, Any] | None:
+    """The prompt.json that training wrote beside the weights; None for models that were not trained here."""
+    path = checkpoint / "prompt.json"
+    if not path.is_file():
+        return None
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        described = None
+    if not isinstance(described, dict):
+        raise UserError(f"{path} is not a JSON object; retrain, or delete it to use today's prompt.", exit_code=1)
+    return described
+
+
+def check_same(checkpoint: Path, today: dict[str, Any]) -> None:
+    """Refuses a checkpoint that was trained on another prompt than `today` (see `describe`), naming both."""
+    then = read_prompt_file(checkpoint)
+    if then is not None and then.get("fingerprint") != today["fingerprint"]:
+        raise UserError(
+            f"{checkpoint} was trained on prompt {then.get('fingerprint')} ({then.get('template')!r}), but sft_utils.py now "
+            f"renders {today['fingerprint']} ({today['template']!r}); restore the sft_utils.py of that run, or pass "
+            "--prompt current to score it on the new prompt anyway.",
+            exit_code=1,
+        )
+
+
+def prompt_ids(problems: Iterable[Problem], tokenizer: Any) -> list[list[int]]:
+    """Generation ids of every problem, in order."""
+    return [generation_ids(example_of(problem.problem), tokenizer) for problem in problems]

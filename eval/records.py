@@ -1,0 +1,82 @@
+"""The vocabulary of evaluation: frozen records that every other module speaks, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something the user can put right; its text is one sentence that names the file, the value and the fix.
+
+    `exit_code` is 2 for a wrong request (unknown benchmark, bad option), 1 for a result that must not be trusted
+    (incomplete checkpoint, prompt that differs from training).
+    """
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One line of a benchmark. `answer` is the reference in LaTeX or plain text."""
+
+    id: str
+    benchmark: str
+    problem: str
+    answer: str
+    subject: str | None = None
+    level: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A test set: the problems used, in file order, the sha256 of their ids, texts and answers, and how many there are."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    sha256: str
+    available: int
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen. Temperature 0 is greedy; `max_tokens` counts new tokens a sample."""
+
+    max_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float = 1.0
+    n_samples: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine returns for one prompt and sample: the new token ids (the stop token included), "stop" or "length"."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One line of predictions.jsonl: immutable once written."""
+
+    id: str
+    sample: int
+    text: str
+    finish_reason: str
+    output_tokens: int
+    token_ids_sha: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content."""
+
+    path: Path
+    step: int | None
+    run: str
+    weights_sha: str = field(repr=False)

@@ -1,0 +1,98 @@
+"""Which evaluations were measured alike, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eval.report.load import Evaluation, Summary
+from eval.report.ranking import Group, make_group, title
+
+
+@dataclass(frozen=True)
+class Section:
+    """Evaluations under equal conditions: same problems, limit, decoding, engine and its version.
+
+    `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
+    weights or prompt were others. `group` ranks the current ones. `note` tells sections of one benchmark apart.
+    """
+
+    title: str
+    note: str
+    group: Group
+    current: tuple[Evaluation, ...]
+    superseded: tuple[Evaluation, ...]
+
+    def key_of(self, summary: Summary) -> str:
+        """The folder of a row's evaluation."""
+        return next(evaluation.folder.name for evaluation in self.current if evaluation.summary is summary)
+
+
+def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
+    """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones."""
+    members: dict[tuple[str, ...], list[Evaluation]] = {}
+    for evaluation in evaluations:
+        members.setdefault(_conditions(evaluation), []).append(evaluation)
+    ordered = [members[key] for key in sorted(members)]
+    names = [(e[0].manifest["benchmark"]["name"], e[0].manifest["benchmark"]["limit"]) for e in ordered]
+    return [_section(same, ambiguous=names.count(name) > 1) for same, name in zip(ordered, names, strict=True)]
+
+
+def measured_with(section: Section) -> list[tuple[str, list[str]]]:
+    """(what, its distinct values) over the section: more than one value means that rows differ in it."""
+    manifests = [evaluation.manifest for evaluation in section.current]
+    benchmark = [f"{m['benchmark']['name']}, sha256 {m['benchmark']['sha256'][:12]}" for m in manifests]
+    return [
+        ("benchmark", _distinct(benchmark)),
+        ("decoding", _distinct(_words(m["decoding"]) for m in manifests)),
+        ("engine", _distinct(_words(m["engine"]) for m in manifests)),
+        ("prompt", _distinct(_words(m["prompt"]) for m in manifests)),
+        ("grader", _distinct(str(evaluation.summary["grader"]) for evaluation in section.current)),
+        ("versions", _distinct(_words(m["versions"]) for m in manifests)),
+        ("git commit", _distinct(m["git_commit"] or "none" for m in manifests)),
+        ("measured", _distinct(m["created"] for m in manifests)),
+    ]
+
+
+def _conditions(evaluation: Evaluation) -> tuple[str, ...]:
+    benchmark, engine = evaluation.manifest["benchmark"], evaluation.manifest["engine"]
+    return (
+        benchmark["name"],
+        f"{benchmark['limit'] or 0:012}",  # sorts as a number, no limit first
+        benchmark["sha256"],
+        json.dumps(evaluation.manifest["decoding"], sort_keys=True),
+        engine["name"],
+        engine["version"],
+    )
+
+
+def _section(evaluations: Sequence[Evaluation], ambiguous: bool) -> Section:
+    newest: dict[tuple[str, int | None], Evaluation] = {}
+    for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
+        newest[evaluation.summary["run"], evaluation.summary["step"]] = evaluation
+    current = tuple(newest.values())
+    group = make_group([evaluation.summary for evaluation in current])
+    manifest = current[0].manifest
+    return Section(
+        title=title(group, manifest["benchmark"]["n"]),
+        note=f"{_words(manifest['decoding'])}; {_words(manifest['engine'])}" if ambiguous else "",
+        group=group,
+        current=current,
+        superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
+    )
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))
+
+
+def _words(settings: dict[str, Any]) -> str:
+    """{"name": "vllm", "max_tokens": 512} as "name vllm, max tokens 512"; empty values are left out."""
+    stated = {name: value for name, value in settings.items() if value not in (None, "", [], {})}
+    return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in stated.items())
+
+
+def _word(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)

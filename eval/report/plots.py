@@ -1,0 +1,178 @@
+"""Accuracy over training steps as an SVG that can stand inside a page.
+
+matplotlib rather than a JavaScript chart: the page must open from the file system, load nothing and need no script.
+Colours leave here as CSS variables and `currentColor`, so that the page's style sheet decides for light and dark;
+styles leave as attributes, so that the page may forbid inline styles.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from itertools import cycle, groupby
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from eval.report.ranking import Group, Row, best_row, percent, title
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+POINTS_PER_INCH = 72
+# Two drawings of one curve: shrinking the wide one to a phone would shrink its letters too.
+WIDE, NARROW = (720, 320), (360, 300)
+
+# Colours that occur nowhere else, replaced after drawing by what the style sheet decides.
+INK, GRID, PAPER = "#010203", "#010204", "#010205"
+RUN_COLOURS = ("#010211", "#010212", "#010213", "#010214")
+CSS_COLOURS = {INK: "currentColor", GRID: "var(--rule)", PAPER: "var(--paper)"} | {
+    colour: f"var(--run-{number})" for number, colour in enumerate(RUN_COLOURS, start=1)
+}
+
+SETTINGS: Mapping[Any, Any] = {
+    "svg.fonttype": "none",  # letters stay letters: searchable, and in the page's own font
+    "font.size": 12,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GRID,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+def accuracy_curve(group: Group, size: tuple[int, int] = WIDE) -> str:
+    """The group's curve as one <svg> element, the same bytes for the same rows; "" where there is no checkpoint.
+
+    A run is a line through the equivalent share with its 95 % interval at each checkpoint; the band under it reaches
+    down to strict, and the official figure lies inside it. Models that are no checkpoints are dashed lines.
+    `size` is (width, height) in CSS pixels.
+    """
+    if not group.checkpoints:
+        return ""
+    identity = f"{group.benchmark}-{group.limit}-{size[0]}"
+    # The salt makes the ids inside repeatable, and different between the drawings of one page.
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": identity}):
+        figure = Figure(figsize=(size[0] / POINTS_PER_INCH, size[1] / POINTS_PER_INCH), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        _draw_axes(axes, group)
+        _draw_references(axes, group)
+        for colour, rows in zip(cycle(RUN_COLOURS), _runs(group), strict=False):
+            _draw_run(axes, rows, colour)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _embeddable(buffer.getvalue(), identity, title(group), _description(group))
+
+
+def run_colours(group: Group) -> list[tuple[str, int]]:
+    """Each run of the group with the number of its colour in the style sheet, for a legend outside the drawing."""
+    numbers = range(1, len(RUN_COLOURS) + 1)
+    return [(rows[0].summary["run"], number) for number, rows in zip(cycle(numbers), _runs(group), strict=False)]
+
+
+def _draw_axes(axes: Axes, group: Group) -> None:
+    highest = max(row.summary["ci95"][1] for row in group.rows)
+    # From zero, so that heights compare as shares do; some air above, so that the top error bar is not cut.
+    axes.set_ylim(0, min(1.02, highest * 1.12))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.grid(axis="y", linewidth=1)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("training step")
+
+
+def _draw_references(axes: Axes, group: Group) -> None:
+    for row in group.rows:
+        if row.summary["step"] is not None:
+            continue
+        height = row.summary["equivalent"]
+        axes.axhline(height, color=INK, linewidth=1, linestyle=(0, (4, 4)), clip_on=False, gid="reference")
+        axes.plot([0], [height], marker="o", markersize=6, color=INK, markerfacecolor=PAPER, clip_on=False, gid="base")
+        axes.annotate(
+            f"{row.label} {percent(height)}", (1, height), xycoords=axes.get_yaxis_transform(), xytext=(0, 5),
+            textcoords="offset points", ha="right", va="bottom", parse_math=False,
+        )  # fmt: skip
+
+
+def _draw_run(axes: Axes, rows: Sequence[Row], colour: str) -> None:
+    steps = [row.summary["step"] for row in rows]
+    equivalent = [row.summary["equivalent"] for row in rows]
+    # A share may have been rounded past the end of its interval; matplotlib refuses negative lengths.
+    below = [max(0.0, row.summary["equivalent"] - row.summary["ci95"][0]) for row in rows]
+    above = [max(0.0, row.summary["ci95"][1] - row.summary["equivalent"]) for row in rows]
+    strict = [row.summary["strict"] for row in rows]
+    axes.fill_between(steps, strict, equivalent, color=colour, alpha=0.22, linewidth=0, gid="band")
+    axes.errorbar(steps, equivalent, yerr=(below, above), fmt="none", color=colour, elinewidth=1.5, capsize=3)
+    axes.plot(steps, equivalent, color=colour, linewidth=2, gid="curve")
+    axes.plot(
+        steps, equivalent, linestyle="none", marker="o", markersize=6, color=colour, clip_on=False, gid="checkpoints"
+    )
+
+
+def _runs(group: Group) -> list[list[Row]]:
+    return [list(rows) for _, rows in groupby(group.checkpoints, key=lambda row: row.summary["run"])]
+
+
+def _description(group: Group) -> str:
+    points = [f"{row.label} {percent(row.summary['equivalent'])}" for row in group.rows]
+    return f"Accuracy (equivalent) on {title(group)}: {', '.join(points)}. Best: {best_row(group).label}."
+
+
+def _embeddable(drawing: str, identity: str, name: str, description: str) -> str:
+    """`drawing` as an element of an HTML page: named for screen readers, classes for ids, attributes for styles."""
+    ET.register_namespace("", SVG)
+    ET.register_namespace("xlink", XLINK)
+    root = ET.fromstring(drawing)
+    referenced = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", drawing))
+    for unwanted in ("metadata", "style"):
+        _remove(root, f"{{{SVG}}}{unwanted}")
+    for element in root.iter():
+        _id_to_class(element, referenced)
+        _style_to_attributes(element)
+    slug = re.sub(r"\W+", "-", identity)
+    width, height = (root.attrib.pop(side).removesuffix("pt") for side in ("width", "height"))
+    root.attrib |= {
+        "class": f"curve w{float(width):.0f}",
+        "viewBox": f"0 0 {width} {height}",
+        "role": "img",
+        "aria-labelledby": f"title-{slug} desc-{slug}",
+    }
+    for position, (tag, text) in enumerate((("title", name), ("desc", description))):
+        child = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{tag}-{slug}"})
+        child.text = text
+        root.insert(position, child)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _remove(root: ET.Element, tag: str) -> None:
+    for parent in list(root.iter()):
+        for child in parent.findall(tag):
+            parent.remove(child)
+
+
+def _id_to_class(element: ET.Element, referenced: set[str]) -> None:
+    """Ids such as "axes_1" are in every drawing, and a page may hold several."""
+    name = element.get("id")
+    if name is not None and name not in referenced:
+        del element.attrib["id"]
+        element.set("class", name)
+
+
+def _style_to_attributes(element: ET.Element) -> None:
+    for declaration in element.attrib.pop("style", "").split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name and not name.startswith("font"):  # letters take the page's font
+            element.set(name, CSS_COLOURS.get(value, value))

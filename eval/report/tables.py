@@ -1,0 +1,94 @@
+"""Tables of summaries for the terminal and for Markdown: one a benchmark, with the sentences that belong under it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eval.report.load import Summary
+from eval.report.ranking import (
+    Group,
+    Row,
+    best_row,
+    best_sentence,
+    detectable_sentence,
+    group_summaries,
+    interval,
+    mean_tokens,
+    percent,
+    title,
+    undecided,
+    undecided_sentences,
+)
+
+SHARES = ("strict", "normalized", "equivalent")
+COLUMNS = ("checkpoint", "n", *SHARES, "95% interval", "truncated", "no box", "mean tokens")
+BEST_MARK = "*"
+
+
+def terminal_table(summaries: Iterable[Summary], console: Console) -> None:
+    """Prints one table a benchmark; each fits into 80 columns while labels are short.
+
+    The best checkpoint carries an asterisk. Where its interval overlaps that of others, a line says that they cannot be
+    told apart: overlap stands in for the paired test. Rows with undecided outputs are red, and a line says how many.
+    """
+    for group in group_summaries(summaries):
+        console.print(_rich_table(group))
+        for sentence in undecided_sentences(group):
+            console.print(Text(sentence, style="bold red"))
+        for sentence in filter(None, (best_sentence(group), detectable_sentence(group))):
+            console.print(Text(sentence, style="dim"))
+
+
+def markdown_table(summaries: Iterable[Summary]) -> str:
+    """The same tables and sentences as Markdown (GitHub's dialect), ending in a newline; "" for no summaries."""
+    return "\n".join(_markdown_group(group) for group in group_summaries(summaries))
+
+
+def table_cells(row: Row) -> tuple[str, ...]:
+    """The row's cells in the order of COLUMNS."""
+    summary = row.summary
+    shares = [percent(summary[name]) for name in SHARES]
+    failures = [percent(summary[name]) for name in ("truncated", "no_box")]
+    return (row.label, f"{summary['n']:,}", *shares, interval(summary), *failures, mean_tokens(summary))
+
+
+def _rich_table(group: Group) -> Table:
+    table = Table(title=Text(title(group), style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for column in COLUMNS:
+        # Two-word headers are broken: the cells under them are narrow, and 80 columns are few.
+        header = Text(column.replace(" ", "\n"), style="dim")
+        table.add_column(header, justify="left" if column == "checkpoint" else "right", no_wrap=True)
+    best = best_row(group)
+    for row in group.rows:
+        label, *figures = table_cells(row)
+        marked = f"{label} {BEST_MARK}" if row is best else label
+        style = "red" if undecided(row.summary) else "bold" if row is best else ""
+        table.add_row(*(Text(cell, style=style) for cell in (marked, *figures)))
+    return table
+
+
+def _markdown_group(group: Group) -> str:
+    best = best_row(group)
+    lines = [f"## {_markdown_text(title(group))}", "", _markdown_line(COLUMNS), "|---|" + "---:|" * (len(COLUMNS) - 1)]
+    for row in group.rows:
+        cells = [_markdown_text(cell) for cell in table_cells(row)]
+        lines.append(_markdown_line([f"**{cell}**" for cell in cells] if row is best else cells))
+    sentences = [*undecided_sentences(group), best_sentence(group), detectable_sentence(group)]
+    for sentence in filter(None, sentences):
+        lines += ["", _markdown_text(sentence)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_text(text: str) -> str:
+    """`text` without what would open a cell, a tag, a link or emphasis: names of runs are folder names, so anything."""
+    escaped = html.escape(" ".join(text.split()), quote=False)
+    return "".join(f"\\{character}" if character in "\\|`*_[]" else character for character in escaped)

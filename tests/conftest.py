@@ -1,0 +1,59 @@
+"""What several tests need: the data beside the project, where there is any, and a tiny Llama with a real tokenizer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+# Read at import by the libraries concerned: no hub, no GPU, no telemetry, and tokenizers that may be forked.
+os.environ.update({"HF_HUB_OFFLINE": "1", "DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"})
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the project; the test is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder `shared` beside the project: this test reads real data from there")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def smollm2_tokenizer():
+    """A tokenizer of the kind that adds no BOS by itself: SmolLM2's, out of the package that carries the weights."""
+    from transformers import AutoTokenizer
+
+    from data.demo import GGUF_FILE, _gguf_folder
+
+    return AutoTokenizer.from_pretrained(_gguf_folder(), gguf_file=GGUF_FILE)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory, smollm2_tokenizer) -> Path:
+    """A random two-layer Llama with SmolLM2's tokenizer. vLLM's CPU attention refuses heads narrower than 32."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        vocab_size=len(smollm2_tokenizer),
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=smollm2_tokenizer.bos_token_id,
+        eos_token_id=smollm2_tokenizer.eos_token_id,
+        # Wide enough that greedy choices are far apart: engines must agree on every one of them.
+        initializer_range=0.2,
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    smollm2_tokenizer.save_pretrained(folder)
+    return folder
