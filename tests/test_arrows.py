@@ -1,0 +1,104 @@
+"""What the design says of the tree holds of the tree: import arrows, targets, and what the README promises."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+# Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows, sft
+# takes the prompt's fingerprint and the console from eval: one definition, where the design would have needed two.
+ARROWS = {
+    "graders": set(),
+    "sft_utils": set(),
+    "sft": {"sft_utils", "eval.prompts", "eval.console", "eval.records"},
+    "eval": {"graders", "sft_utils"},
+    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.records"},
+    "bench": {"graders", "sft_utils", "eval", "data"},
+}
+# Engines know token ids and decoding only: no text, no grading.
+ENGINES = {"eval.engines", "eval.checkpoints", "eval.records"}
+
+
+def sources(room: str) -> list[Path]:
+    return [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").is_file() else sorted((ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of what a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def allowed(name: str, room: str, rooms: set[str]) -> bool:
+    return any(name == other or name.startswith(f"{other}.") for other in {room} | rooms)
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_imports_follow_the_arrows(room):
+    files = sources(room)
+    assert files
+    for path in files:
+        inside = {name for name in imports(path) if name.split(".")[0] in ARROWS}
+        wrong = {name for name in inside if not allowed(name, room, ARROWS[room])}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_engines_know_token_ids_only():
+    for path in sources("eval/engines"):
+        inside = {name for name in imports(path) if name.split(".")[0] in ARROWS}
+        assert all(allowed(name, "eval.engines", ENGINES) for name in inside), (path, inside)
+
+
+def test_the_submitted_file_imports_only_what_travels():
+    names = {name.split(".")[0] for name in imports(ROOT / "sft_utils.py")}
+    assert names - set(sys.stdlib_module_names) <= {"datasets", "transformers"}
+
+
+def test_nobody_shadows_the_builtin_eval():
+    for room in ARROWS:
+        for path in sources(room):
+            assert not re.search(r"^\s*import eval\b", path.read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+def makefile_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_every_target_is_phony():
+    phony = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony and set(phony[1].split()) == makefile_targets()
+
+
+def test_readme_and_makefile_name_the_same_targets():
+    readme = set(re.findall(r"make ([a-z]+)", (ROOT / "README.md").read_text()))
+    assert readme == makefile_targets()
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    block = re.search(r"```tree\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block
+    named = {line.split()[0].rstrip("/") for line in block[1].splitlines() if line.strip()}
+    missing = {name for name in named if not list(ROOT.glob(name))}
+    assert not missing
+    files = {
+        str(path.relative_to(ROOT))
+        for room in ("graders", "eval", "data", "bench")
+        for path in sources(room)
+        if path.name != "__init__.py"
+    }
+    assert not files - named, "files without a line in the README's tree"
+
+
+def test_tracked_texts_name_no_machine():
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "Makefile", *ROOT.glob("requirements/*")):
+        assert not re.search(r"(^|[^\w.])/(work|root|home)/", path.read_text(encoding="utf-8")), path
