@@ -13,11 +13,9 @@ import contextlib
 import dataclasses
 import difflib
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import types
 import typing
@@ -33,7 +31,8 @@ from trl import SFTConfig, SFTTrainer
 
 from eval import prompts
 from eval.console import progress, quiet, unexpected_errors
-from eval.records import UserError
+from eval.provenance import git_commit, installed_versions
+from eval.records import UserError, first_line
 from sft_utils import get_tokenizer, load_datasets
 
 MAX_TOKENS = 2048  # the contract's limit for one example: template, BOS and EOS included
@@ -99,11 +98,6 @@ def choose_attention(console: Console) -> str:
     if torch.cuda.is_available():
         console.print("flash-attn is not installed: attention by PyTorch (sdpa), slower on packed rows")
     return "sdpa"
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, which is the sentence; the rest is advice for other situations."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -247,13 +241,11 @@ def describe_data(contract: ContractArguments, splits: dict[str, Dataset]) -> di
 
 def describe_run(config_path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """run.json, but for the step: the config as read, versions, commit and command."""
-    packages = ("torch", "transformers", "trl", "accelerate", "deepspeed", "datasets")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "config_file": str(config_path),
         "config": settings,
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "git_commit": commit.stdout.strip() or None,
+        "versions": installed_versions("torch", "transformers", "trl", "accelerate", "deepspeed", "datasets"),
+        "git_commit": git_commit(),
         "command": " ".join(sys.argv),
     }
 

@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
     log = args.reports / "eval.log"
     with quiet(log) as console, unexpected_errors(log):
         # Imported late: torch and transformers print on import, and --help need not wait for them.
+        from eval.plan import Options
         from eval.report import terminal_table, write_report
-        from eval.run import Options, evaluate, untrusted
+        from eval.run import evaluate, untrusted
 
         options = Options(
             benchmarks=tuple(args.benchmark.split(",")),

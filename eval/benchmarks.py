@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.records import Benchmark, Problem, UserError
+from eval.records import Benchmark, Problem, UserError, first_line
 from graders import grade_many
 
 
@@ -153,9 +153,8 @@ def _from_hub(name: str) -> Iterator[Problem]:
     try:
         rows = load_dataset(row.hub_id, row.config, split=row.split)
     except Exception as error:  # the hub's client raises a dozen unrelated types for "not to be had"
-        summary = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{row.hub_id} could not be had from the hub ({summary}); pass --benchmarks-dir with {name}.jsonl."
+            f"{row.hub_id} could not be had from the hub ({first_line(error)}); pass --benchmarks-dir with {name}.jsonl."
         ) from None
     if len(rows) != row.count:
         raise UserError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from eval.records import Checkpoint, UserError
+from eval.records import Checkpoint, UserError, first_line
 
 STEP = re.compile(r"checkpoint-(\d+)$")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -158,7 +158,6 @@ def _download(hub_id: str) -> Path:
             snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"])
         )
     except Exception as error:  # the hub's client raises a dozen unrelated types for "not to be had"
-        summary = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{hub_id} is no local folder and could not be had from the hub ({summary}); pass a local path."
+            f"{hub_id} is no local folder and could not be had from the hub ({first_line(error)}); pass a local path."
         ) from None

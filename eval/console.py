@@ -14,7 +14,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from eval.records import UserError
+from eval.records import UserError, first_line
 
 # Often enough to see that it is alive, rare enough for a log.
 SECONDS_BETWEEN_LINES = 15
@@ -65,9 +65,8 @@ def unexpected_errors(log: Path) -> Iterator[None]:
         raise
     except Exception as error:
         traceback.print_exc()
-        summary = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{type(error).__name__}: {summary} (the whole story is at the end of {log}).", exit_code=1
+            f"{type(error).__name__}: {first_line(error)} (the whole story is at the end of {log}).", exit_code=1
         ) from None
 
 

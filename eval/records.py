@@ -1,4 +1,4 @@
-"""The vocabulary of evaluation: frozen records that every other module speaks, and nothing else."""
+"""The vocabulary of evaluation: frozen records that every other module speaks, and the error for people."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, which is its sentence; what follows is mostly advice for other situations."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @dataclass(frozen=True)

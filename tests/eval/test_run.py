@@ -15,8 +15,10 @@ import pytest
 from rich.console import Console
 
 from eval import store
+from eval.plan import Options, choose_device
+from eval.provenance import git_commit, installed_versions
 from eval.records import Decoding, UserError
-from eval.run import BATCH_PREDICTIONS, Options, choose_device, evaluate, git_commit, installed_versions, untrusted
+from eval.run import BATCH_PREDICTIONS, evaluate, untrusted
 from graders import GRADER_VERSION
 
 MakeModel = Callable[..., Path]
@@ -442,4 +444,4 @@ def test_a_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch, tm
     assert git_commit() is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit() is None
-    assert "torch" in installed_versions()
+    assert "torch" in installed_versions("torch", "no-such-package")
