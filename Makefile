@@ -16,7 +16,7 @@ CONFIG ?= sft_config.yaml
 # freed memory in the process, instead of mapping and zeroing every ZeRO-3 buffer anew at each step.
 CPU_SWITCHES := DS_ACCELERATOR=cpu OMP_NUM_THREADS=$$(( $(CORES) / $(PROCESSES) > 0 ? $(CORES) / $(PROCESSES) : 1 )) \
 	MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000
-LAUNCH = $(if $(filter-out 0,$(GPUS)),,$(CPU_SWITCHES)) .venv/bin/accelerate launch --config_file=deepspeed_zero3.yaml \
+LAUNCH = $(if $(filter-out 0,$(GPUS)),,$(CPU_SWITCHES)) .venv/bin/python launch.py --config_file=deepspeed_zero3.yaml \
 	--num_processes $(PROCESSES) sft.py
 
 BENCH ?= math500

@@ -166,6 +166,7 @@ def parse_settings(path: Path, settings: dict[str, Any], run: Path) -> tuple[Con
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
     theirs = {key: value for key, value in settings.items() if key not in own}
     theirs |= {"output_dir": str(run), "max_length": MAX_TOKENS, "disable_tqdm": True}
+    theirs = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"} | theirs
     try:
         return contract, SFTConfig(**theirs)
     except (ValueError, ImportError, RuntimeError) as error:
