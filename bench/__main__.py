@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from itertools import islice
@@ -49,7 +50,9 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     engine = Vllm("cpu")
     engine.max_model_tokens = max(map(len, ids)) + DECODING.max_tokens
     start = engine.load(BASE).start_s
-    swap = engine.load(checkpoint).swap_s
+    swap = statistics.median(
+        [engine.load(folder).swap_s for folder in (checkpoint, BASE, checkpoint, BASE, checkpoint)]
+    )
     fast, tokens = [tokens_a_second(engine, ids, stop) for _ in range(ROUNDS)][-1]
     engine.close()
     beside = HuggingFace("cpu")
@@ -57,7 +60,7 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     slow, _ = [tokens_a_second(beside, ids, stop) for _ in range(ROUNDS)][-1]
     beside.close()
     return [
-        ("engine: swap of weights, verified", f"{swap:.2f} s", f"cold start {start:.1f} s", f"{start / swap:.0f}"),
+        ("swap of weights, verified, median of 5", f"{swap:.2f} s", f"cold start {start:.1f} s", f"{start / swap:.0f}"),
         (
             f"decode {len(ids)} problems, {tokens:,} tokens, vLLM",
             f"{fast:.0f} tokens/s",
@@ -82,7 +85,7 @@ def grader_row() -> tuple[str, str, str, str]:
     ours = timed(lambda: grade_many(pairs, workers=1))
     theirs = timed(lambda: [verify(parse(f"${gold}$"), parse(f"\\boxed{{{gold}}}")) for _, gold in pairs])
     return (
-        "grade 2,000 outputs",
+        "grade 2,000 easy outputs",
         f"{len(pairs) / ours:,.0f}/s",
         f"Math-Verify {len(pairs) / theirs:,.0f}/s",
         f"{theirs / ours:.0f}",
