@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,6 +78,14 @@ def makefile_targets() -> set[str]:
 def test_every_target_is_phony():
     phony = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony and set(phony[1].split()) == makefile_targets()
+
+
+@pytest.mark.parametrize("target", sorted(makefile_targets()))
+def test_a_dry_run_of_a_target_prints_it_and_does_nothing(target):
+    """A recipe line with $(MAKE) in it runs even under -n: none may have one."""
+    done = subprocess.run(["make", "-n", target, "CKPT=x"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+    assert "$(MAKE)" not in (ROOT / "Makefile").read_text()
 
 
 def test_readme_and_makefile_name_the_same_targets():
