@@ -1,16 +1,60 @@
-"""Intervals for one accuracy, and what a paired comparison of two can detect. All shares are in [0, 1]."""
+"""Intervals for one accuracy, paired comparisons of two, and what may be said of a whole sweep.
+
+All shares are in [0, 1]; 100 times a difference is points. The scores of a checkpoint are one number a problem: the share
+of its samples that are right, nan where no sample could be judged. With one sample a problem that is 0 or 1. Problems
+are the unit of chance: several samples of one problem are one cluster, and whatever is resampled is problems.
+"""
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
 from statistics import NormalDist
 
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import t as student_t
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import normal_sample_size_one_tail
 from statsmodels.stats.proportion import proportion_confint
+
+Scores = npt.NDArray[np.float64]  # (problems,), or (checkpoints, problems); nan where nothing was judged
 
 CONFIDENCE = 0.95
 # Two checkpoints of one run disagree about right or wrong on roughly this share of the problems.
 TYPICAL_DISCORDANT = 0.15
 POWER = 0.8  # the customary chance of finding a difference that is there
+RESAMPLES = 10_000  # moves the end of an interval by about 0.02 of its width between seeds
+SELECTIONS = 500  # a mean over them, not a tail, so fewer do: 0.05 points of noise at 500 problems
+SEED = 0  # the same scores give the same figures
+
+
+@dataclass(frozen=True)
+class Paired:
+    """B against A over the `n` problems that both have a score for; `low` and `high` bound b - a.
+
+    `fixed` problems are better under B, `broken` ones worse. `discordant` is the mean square of the differences: with one
+    sample a problem, the share of problems that exactly one of the two gets right.
+    """
+
+    n: int
+    a: float
+    b: float
+    low: float
+    high: float
+    p: float
+    fixed: int
+    broken: int
+    discordant: float
+
+    @property
+    def difference(self) -> float:
+        return self.b - self.a
+
+
+# One accuracy
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -23,7 +67,7 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
     Worked example: 30 right of 100 gives (0.219, 0.396). Unlike p ± half width it keeps its coverage near 0,
     where untrained models sit: 0 of 100 gives (0.0, 0.037), not (0, 0).
 
-    Outputs are taken as independent: several samples of one problem are not, and want a bootstrap over problems.
+    Outputs are taken as independent: several samples of one problem are not, and want `accuracy_interval`.
     Raises ValueError unless 0 <= successes <= n.
     """
     if not 0 <= successes <= n:
@@ -35,6 +79,18 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
     return (0.0 if successes == 0 else float(low)), (1.0 if successes == n else float(high))
 
 
+def accuracy_interval(scores: Scores, samples: int = 1) -> tuple[float, float]:
+    """The 95 % interval (low, high) of the mean score: Wilson's with one sample a problem, else a bootstrap over problems.
+
+    Worked example: 25 problems with 4 of 4 samples right and 75 with none give (0.17, 0.34), as 25 of 100 do; Wilson's
+    interval of 100 of 400 would be (0.21, 0.29), as if each sample were a problem of its own.
+    """
+    judged = scores[~np.isnan(scores)]
+    if samples == 1 or not judged.size:
+        return wilson(round(float(judged.sum())), judged.size)
+    return _bootstrap(judged, (0.0, 1.0))
+
+
 def half_width(p: float, n: int) -> float:
     """Half the width of the normal 95 % interval, 1.96 sqrt(p (1 - p) / n): for planning, before outputs exist.
 
@@ -44,6 +100,63 @@ def half_width(p: float, n: int) -> float:
     if n <= 0 or not 0 <= p <= 1:
         raise ValueError(f"a share in [0, 1] and a positive n are needed, got p={p}, n={n}")
     return _two_sided_z(CONFIDENCE) * sqrt(p * (1 - p) / n)
+
+
+# Two checkpoints on the same problems
+
+
+def paired(a: Scores, b: Scores, samples: int = 1) -> Paired:
+    """B against A, problem by problem: the difference with its 95 % interval, and the p-value of "they are equal".
+
+    The interval is a percentile bootstrap over problems (Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
+    chapter 13) after adding half a problem that moves by one sample up and half a one that moves down, as Agresti and Min
+    (2005), "Simple improved confidence intervals for comparing matched proportions", Statistics in Medicine 24, do:
+    without them two checkpoints that never disagree would get an interval of no width. The p-value is `pairwise_p`'s.
+
+    Worked example: of 100 problems B fixes 9 and breaks 2: difference 0.07, interval 0.00 to 0.14, p 0.065.
+    """
+    both = ~np.isnan(a) & ~np.isnan(b)
+    a, b = a[both], b[both]
+    if not a.size:
+        return Paired(0, 0.0, 0.0, -1.0, 1.0, 1.0, 0, 0, 0.0)
+    moved = b - a
+    low, high = _bootstrap(moved, (-1 / samples, 1 / samples))
+    return Paired(
+        n=a.size,
+        a=float(a.mean()),
+        b=float(b.mean()),
+        low=low,
+        high=high,
+        p=float(pairwise_p(np.stack([a, b]))[0, 1]),
+        fixed=int((moved > 0).sum()),
+        broken=int((moved < 0).sum()),
+        discordant=float((moved**2).mean()),
+    )
+
+
+def pairwise_p(scores: Scores) -> Scores:
+    """The two-sided p-value of "equal" for every two rows of (checkpoints, problems), as (checkpoints, checkpoints).
+
+    One sample a problem: the exact test of McNemar (1947), "Note on the sampling error of the difference between
+    correlated proportions or percentages", Psychometrika 12: of the b + c problems that exactly one of the two gets right,
+    b follows a binomial with 1/2. p = 2 P(X <= min(b, c)), at most 1. statsmodels' `mcnemar` gives the same, one pair a
+    call. Worked example: 9 against 2 give 0.0654.
+
+    Several samples: the paired t-test of the problems' mean scores, which is the comparison with errors clustered by
+    problem of Miller (2024), "Adding Error Bars to Evals", arXiv:2411.00640.
+    """
+    if np.isin(scores[~np.isnan(scores)], (0.0, 1.0)).all():
+        # Counts stay exact in float32 up to 2^24, and its product is the fast one.
+        only = (scores == 1).astype(np.float32) @ (scores == 0).astype(np.float32).T
+        return np.asarray(np.minimum(1.0, 2 * binom.cdf(np.minimum(only, only.T), only + only.T, 0.5)))
+    judged = (~np.isnan(scores)).astype(np.float64)
+    right = np.nan_to_num(scores)
+    n, total, square = judged @ judged.T, right @ judged.T, (right**2) @ judged.T
+    mean, variance = (total - total.T) / n.clip(1), square + square.T - 2 * (right @ right.T)
+    variance = (variance - n * mean**2).clip(0) / (n - 1).clip(1)
+    # Rounding leaves about 1e-16 where two rows are equal or a constant apart, which is p = 1 and p = 0.
+    t_value = np.abs(mean) / np.sqrt(variance.clip(1e-12) / n.clip(1))
+    return np.asarray(np.minimum(1.0, 2 * student_t.sf(t_value, (n - 1).clip(1))))
 
 
 def smallest_detectable_difference(n: int, discordant: float = TYPICAL_DISCORDANT, power: float = POWER) -> float:
@@ -65,6 +178,96 @@ def smallest_detectable_difference(n: int, discordant: float = TYPICAL_DISCORDAN
     z = _two_sided_z(CONFIDENCE) + NormalDist().inv_cdf(power)
     difference = z * sqrt(discordant / n)
     return difference if difference <= discordant else min(1.0, z * z / n)
+
+
+def problems_needed(difference: float, discordant: float, power: float = POWER) -> int | None:
+    """How many problems the paired test needs to find a true `difference` with `power`; None for a difference of 0.
+
+    Connor (1987) as above, in full: ((z_0.975 sqrt(discordant) + z_power sqrt(discordant - difference^2)) / difference)^2.
+    Worked example: 2 points at 15 % discordant need 2,941 problems, 1 point 11,771.
+    """
+    if not difference:
+        return None
+    spread = sqrt(discordant), sqrt(max(0.0, discordant - difference**2))
+    return ceil(float(normal_sample_size_one_tail(abs(difference), power, (1 - CONFIDENCE) / 2, *spread)))
+
+
+# A sweep
+
+
+def holm(p_values: npt.ArrayLike) -> Scores:
+    """The p-values adjusted so that all of them together err in at most 5 % of sweeps when compared with 0.05.
+
+    Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
+    Worked example: 0.01, 0.04, 0.03 become 0.03, 0.06, 0.06.
+    """
+    p_values = np.asarray(p_values, dtype=np.float64)
+    return np.asarray(multipletests(p_values, method="holm")[1]) if p_values.size else p_values
+
+
+def told_apart(scores: Scores) -> npt.NDArray[np.bool_]:
+    """Which two rows of (checkpoints, problems) differ, as (checkpoints, checkpoints): paired tests, Holm over all pairs.
+
+    Over all pairs, although a reader looks at those with the best only: the best was picked on the same problems, so it
+    may be any of the rows. Holm over the K - 1 pairs with it declares a winner among 10 equal rows in 9 to 16 % of
+    simulated sweeps, over all pairs in 3 to 5 %.
+    """
+    above = np.triu_indices(len(scores), k=1)
+    apart = np.zeros((len(scores), len(scores)), dtype=np.bool_)
+    apart[above] = holm(pairwise_p(scores)[above]) < 1 - CONFIDENCE
+    return apart | apart.T
+
+
+def groups(order: Sequence[int], apart: npt.NDArray[np.bool_]) -> list[list[int]]:
+    """`order` (best first) cut into groups, best group first: the best one left, with all that cannot be told from it.
+
+    Members of one group may be told apart from each other, only not from the first one. Worked example: where 0 and 2
+    are apart but 1 is apart from neither, the order 0, 1, 2 gives [[0, 1], [2]].
+    """
+    found, left = [], list(order)
+    while left:
+        found.append([row for row in left if row == left[0] or not apart[left[0], row]])
+        left = [row for row in left if row not in found[-1]]
+    return found
+
+
+def best_of(scores: Scores) -> float:
+    """The share that the best of the K rows of (checkpoints, problems) would get on new problems: less than it shows here.
+
+    Bootstrap bias correction of Tsamardinos, Greasidou and Borboudakis (2018), "Bootstrapping the out-of-sample
+    predictions for efficient and accurate cross-validation", Machine Learning 107: draw problems with replacement, pick
+    the best row on those drawn, score it on those never drawn; the mean over many draws. What is picked may differ
+    between draws: this judges the picking, as it was done here, not one checkpoint.
+
+    Worked example: 10 independent checkpoints that truly get 30 % of 500 problems show a best of about 33.2 %; this
+    gives about 30 %.
+    """
+    judged = ~np.isnan(scores)
+    right, judged_weights = np.where(judged, scores, 0.0).astype(np.float32).T, judged.astype(np.float32).T
+    draws = np.random.default_rng(SEED).integers(0, scores.shape[1], (SELECTIONS, scores.shape[1]))
+    drawn = np.stack([np.bincount(draw, minlength=scores.shape[1]) for draw in draws]).astype(np.float32)
+    never = (drawn == 0).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a draw left nothing out: nan, and not in the mean
+        picked = np.nan_to_num((drawn @ right) / (drawn @ judged_weights)).argmax(axis=1)
+        fresh = (never @ right) / (never @ judged_weights)
+    kept = fresh[np.arange(SELECTIONS), picked]
+    kept = kept[~np.isnan(kept)]
+    return float(kept.mean()) if kept.size else float(np.nanmax(np.nanmean(scores, axis=1)))
+
+
+def _bootstrap(values: Scores, halves: tuple[float, float]) -> tuple[float, float]:
+    """The 95 % percentile interval of the mean of `values` and half of each of `halves`, resampled over problems.
+
+    Drawing problems with replacement is drawing how often each distinct value occurs, a multinomial: exact, and as fast
+    on 5,000 problems as on 50.
+    """
+    distinct, where = np.unique(np.append(values, halves), return_inverse=True)
+    weights = np.bincount(where, weights=np.append(np.ones(values.size), (0.5, 0.5)))
+    counts = np.random.default_rng(SEED).multinomial(values.size + 1, weights / weights.sum(), size=RESAMPLES)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(counts @ distinct / (values.size + 1), (tail, 1 - tail))
+    # The half problems pull towards the middle; an interval that leaves out its own estimate would only confuse.
+    return min(float(low), float(values.mean())), max(float(high), float(values.mean()))
 
 
 def _two_sided_z(confidence: float) -> float:
