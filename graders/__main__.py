@@ -1,134 +1,128 @@
-"""`python -m graders`: grade a file, or explain how one pair is judged."""
+"""`python -m graders`: grade a file, explain a pair, compare graders on a file, record a decision."""
 
 import argparse
-import json
 import os
 import sys
-import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from graders import GRADER_VERSION, Verdict, extract_boxed, grade_answers
+from graders import GRADER_VERSION, Verdict, extract_boxed, grade_answers, panel, pool, second_opinion
 from graders.explain import explain
+from graders.files import UsageError, check_characters, check_target, read_pairs, write_rows
+from graders.label import TABLE, TABLES, label
+from graders.progress import progress_line
 
 EXIT_USAGE = 2
-
-
-class UsageError(Exception):
-    """The request cannot be carried out; the message is one sentence with the place, the value and the fix."""
+EXIT_INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 2 the request was wrong."""
+    """Exit code: 0 done, 2 the request was wrong, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "grade":
-            grade_file(options.input, options.out, options.workers)
-        else:
-            print(explain(options.gold, options.answer))
+        _run(options)
+        sys.stdout.flush()
     except UsageError as error:
         print(f"graders: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("\ngraders: interrupted; nothing was written", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "grade":
+        grade_file(options.input, options.out, options.workers)
+    elif options.command == "panel":
+        print("\n".join(panel_of_file(options.input, options.workers, options.show)))
+    elif options.command == "label":
+        equal = options.decision == "equal"
+        print(label(options.gold, options.answer, equal, options.family, options.one_way, options.table))
+    else:
+        for name, text in (("GOLD", options.gold), ("ANSWER", options.answer)):
+            check_characters(text, name)
+        print(explain(options.gold, options.answer))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m graders", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    grade = commands.add_parser("grade", help='grade lines {"id", "gold", "output"} or {"id", "gold", "answer"}')
-    grade.add_argument("input", type=Path, metavar="IN.jsonl")
+    lines = 'lines {"id", "gold", "output"} or {"id", "gold", "answer"}; .gz is read too'
+
+    grade = commands.add_parser("grade", help="grade a file")
+    grade.add_argument("input", type=Path, metavar="IN.jsonl", help=lines)
     grade.add_argument("--out", type=Path, required=True, metavar="OUT.jsonl")
     grade.add_argument("--workers", type=_positive, help="processes for the symbolic rung (default: a core each)")
+
     pair = commands.add_parser("explain", help="show the ladder for one pair, rung by rung")
-    pair.add_argument("gold")
-    pair.add_argument("answer")
+    compared = commands.add_parser(
+        "panel", help="strict, normalized, equivalent and Math-Verify side by side on a file"
+    )
+    compared.add_argument("input", type=Path, metavar="FILE.jsonl", help=lines)
+    compared.add_argument("--workers", type=_positive, help="processes (default: a core each)")
+    compared.add_argument("--show", type=_positive, default=20, metavar="N", help="pairs listed of each kind")
+
+    decided = commands.add_parser("label", help="record a person's decision on a pair as a test case")
+    for command in (pair, decided):
+        command.add_argument("gold")
+        command.add_argument("answer")
+    decided.add_argument("decision", choices=["equal", "different"])
+    decided.add_argument("--family", default="labelled", help="the rule family it belongs to")
+    decided.add_argument("--one-way", action="store_true", help="it does not hold with gold and answer exchanged")
+    decided.add_argument("--table", type=Path, metavar="FILE", help=f"default: {TABLES / TABLE}")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
 
 
 def grade_file(source: Path, target: Path, workers: int | None) -> None:
     """Grade a JSON Lines file into another, in input order; the target appears only when it is complete."""
-    lines = _read(source)
-    if not target.parent.is_dir():
-        raise UsageError(f"cannot write {target}: the folder {target.parent} does not exist; create it or change --out")
-    pairs = [(_answer(line), line["gold"]) for line in lines]
-    verdicts = grade_answers(pairs, workers, _show_progress if sys.stderr.isatty() else None)
-    _write(target, [_row(line["id"], verdict) for line, verdict in zip(lines, verdicts, strict=True)])
+    check_target(target, source)
+    lines = read_pairs(source)
+    verdicts = grade_answers(_pairs(lines), workers, progress_line())
+    write_rows(target, (_row(line["id"], verdict) for line, verdict in zip(lines, verdicts, strict=True)))
     print(_summary(verdicts), file=sys.stderr)
 
 
-def _answer(line: dict[str, Any]) -> str | None:
-    answer: str | None = line["answer"] if "answer" in line else extract_boxed(line["output"])
-    return answer
+def panel_of_file(source: Path, workers: int | None, show: int) -> list[str]:
+    """The panel of a file as lines of text."""
+    pairs = _pairs(read_pairs(source))
+    verdicts = grade_answers(pairs, workers, progress_line())
+    missing = second_opinion.missing_packages()
+    second: dict[panel.Pair, bool | None] = {}
+    if missing:
+        print(
+            f"graders: no Math-Verify column, because {' and '.join(missing)} cannot be imported; "
+            'pip install "boxed-sft[panel]"',
+            file=sys.stderr,
+        )
+    else:
+        boxed = [(answer, gold) for answer, gold in dict.fromkeys(pairs) if answer is not None]
+        asked = second_opinion.second_opinions(
+            boxed, workers or pool.default_workers(), progress_line("asked Math-Verify about")
+        )
+        second.update(zip(boxed, asked, strict=True))
+    rows = panel.disagreements(pairs, verdicts, second)
+    heading = f"{len(verdicts):,} outputs, grader {GRADER_VERSION}"
+    return [heading, *panel.table(pairs, verdicts, second, asked=not missing), *panel.listing(rows, show)]
+
+
+def _pairs(lines: Sequence[dict[str, str]]) -> list[tuple[str | None, str]]:
+    """(answer, gold) of each line."""
+    return [(line["answer"] if "answer" in line else extract_boxed(line["output"]), line["gold"]) for line in lines]
 
 
 def _row(identity: object, verdict: Verdict) -> dict[str, object]:
-    fields = asdict(verdict)
-    return {"id": identity, **fields, "cpu_ms": round(verdict.cpu_ms, 3)}
-
-
-def _read(source: Path) -> list[dict[str, Any]]:
-    try:
-        text = source.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{source} does not exist; give a file of JSON lines") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {source}: {error}; give a readable UTF-8 file of JSON lines") from None
-    # Not splitlines(): U+2028 inside a string is no line end in JSON Lines.
-    numbered = enumerate(text.split("\n"), start=1)
-    return [_checked(line, f"{source}, line {number}") for number, line in numbered if line.strip()]
-
-
-def _checked(text: str, place: str) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        raise UsageError(f"{place}: {text[:60]!r} is not JSON; write one object a line") from None
-    if not isinstance(line, dict):
-        raise UsageError(f"{place}: {text[:60]!r} is not an object; write one object a line")
-    for field in ("id", "gold"):
-        if field not in line:
-            raise UsageError(f'{place}: the field "{field}" is missing from {text[:60]!r}; add it')
-    if ("output" in line) == ("answer" in line):
-        fix = 'give exactly one of the fields "output" and "answer"'
-        raise UsageError(f"{place}: {text[:60]!r} has both or neither; {fix}")
-    for field in ("gold", "output", "answer"):
-        if not isinstance(line.get(field, ""), str):
-            raise UsageError(f'{place}: the field "{field}" is {line[field]!r:.40}, not a string; put it in quotes')
-    return line
-
-
-def _write(target: Path, rows: list[dict[str, object]]) -> None:
-    """All or nothing: the rows go to a temporary file beside the target, which is then renamed."""
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
-            temporary = file.name
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise UsageError(f"cannot write {target}: {error.strerror}; change --out or free the disk") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _show_progress(done: int, total: int) -> None:
-    if done % max(1, total // 100) == 0 or done == total:
-        print(f"\rgraded {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    return {"id": identity, **asdict(verdict), "cpu_ms": round(verdict.cpu_ms, 3)}
 
 
 def _summary(verdicts: list[Verdict]) -> str:

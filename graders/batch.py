@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from graders import pool
+from graders import cache, pool
 from graders.boxed import extract_boxed
 from graders.ladder import Step, climb, is_usable_gold
 from graders.verdict import Status, Verdict
@@ -37,7 +37,10 @@ def grade_many(
 def grade_answers(
     pairs: Sequence[tuple[str | None, str]], workers: int | None = None, progress: Progress | None = None
 ) -> list[Verdict]:
-    """Verdicts on (answer, gold) pairs, in input order; an answer None is an output without a box."""
+    """Verdicts on (answer, gold) pairs, in input order; an answer None is an output without a box.
+
+    A pair that was decided before is not judged again (see `cache`).
+    """
     verdicts: dict[tuple[str | None, str], Verdict | None] = {}
     done = 0
 
@@ -49,17 +52,23 @@ def grade_answers(
 
     for pair in pairs:
         if pair not in verdicts:
-            verdicts[pair] = _cheap_verdict(*pair)
+            verdicts[pair] = _known_verdict(*pair) or _cheap_verdict(*pair)
         if verdicts[pair] is not None:
             advance()
     undecided = [(pair[0], pair[1]) for pair, verdict in verdicts.items() if verdict is None and pair[0] is not None]
     replies = pool.judge_many(undecided, workers, advance)
     for (answer, gold), reply in zip(undecided, replies, strict=True):
         verdicts[answer, gold] = _worker_verdict(answer, reply)
-    found = [verdicts[pair] for pair in pairs]
+    for (known_answer, gold), verdict in verdicts.items():
+        if verdict is not None and known_answer is not None:
+            cache.remember(gold, known_answer, GRADER_VERSION, verdict)
     if progress is not None and done < len(pairs):
         progress(len(pairs), len(pairs))  # repeated pairs are judged once
-    return [verdict for verdict in found if verdict is not None]
+    return [verdict for verdict in map(verdicts.get, pairs) if verdict is not None]
+
+
+def _known_verdict(answer: str | None, gold: str) -> Verdict | None:
+    return None if answer is None else cache.recall(gold, answer, GRADER_VERSION)
 
 
 def _cheap_verdict(answer: str | None, gold: str) -> Verdict | None:

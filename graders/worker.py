@@ -1,6 +1,6 @@
 """A worker process of `pool`: one JSON line in, one JSON line out, under limits that the kernel enforces.
 
-Started as `python -m graders.worker`. A pair that uses up its CPU seconds ends the process (SIGPROF, whose default
+Started as `python -m graders.worker CPU_SECONDS`. A pair that uses up its CPU seconds ends the process (SIGPROF, whose default
 action needs no cooperation from the code that is stuck); the pool sees the closed pipe and starts another worker.
 """
 
@@ -13,16 +13,17 @@ import time
 from graders import symbolic
 from graders.expression import TooLarge
 from graders.ladder import climb
-from graders.pool import CPU_SECONDS, MEMORY_BYTES
+from graders.pool import MEMORY_BYTES
 
 
 def main() -> None:
     """Judge pairs from standard input until it ends."""
+    cpu_seconds = float(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for line in sys.stdin:
         request = json.loads(line)
         started = time.process_time()
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         reply = judge(request["answer"], request["gold"])
         signal.setitimer(signal.ITIMER_PROF, 0)
         reply["cpu_ms"] = 1000 * (time.process_time() - started)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STUCK = "+".join(rf"\sin(\sqrt{{{k}}}+10^{{1900}})" for k in range(2, 250))
 ALSO_STUCK = STUCK.replace("sin", "cos")
 OPEN = (r"\ln 8", r"3\ln 2")
+SECONDS_TO_START = 0.8  # of a worker that replaces a killed one, on one busy core; measured: 0.2 on a free one
 
 
 def test_a_stuck_pair_ends_as_timeout_and_the_rest_is_judged_in_order() -> None:
@@ -25,6 +26,21 @@ def test_a_stuck_pair_ends_as_timeout_and_the_rest_is_judged_in_order() -> None:
     assert verdicts[1].rule == "limit: CPU seconds"
     assert not verdicts[1].correct
     assert time.perf_counter() - started < 15
+
+
+def test_a_hundred_stuck_pairs_are_bounded_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of each on two workers; the pairs between them are judged as if the others were not there."""
+    monkeypatch.setattr(pool, "CPU_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "_idle", [])
+    stuck = [(f"{STUCK}+{k}", f"{ALSO_STUCK}+{k}") for k in range(100)]
+    tower = ("5^(5^(5^(5^5)))", "1")
+    pairs = [pair for each in stuck for pair in (each, OPEN, tower)]
+    started = time.perf_counter()
+    statuses = [verdict.status for verdict in grade_answers(pairs, workers=2)]
+    seconds = time.perf_counter() - started
+    pool.shut_down()
+    assert statuses == ["timeout", "correct", "timeout"] * 100
+    assert seconds < 100 * (0.1 + SECONDS_TO_START)
 
 
 @pytest.mark.parametrize(
