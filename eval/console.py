@@ -115,7 +115,13 @@ def _bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(
-        *columns, TextColumn("{task.fields[rate]}"), *times, TextColumn("{task.fields[note]}"), console=console
+        *columns,
+        TextColumn("{task.fields[rate]}"),
+        *times,
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        redirect_stdout=False,
+        redirect_stderr=False,  # rich would carry library noise past `quiet` to the terminal
     )
 
 

@@ -17,8 +17,9 @@ from eval.engines.base import Loaded
 from eval.engines.swap import file_digests
 from eval.records import Completion, Decoding, UserError, first_line
 
-# On CPU the key-value cache takes main memory; 2 GiB hold 45,000 tokens of a 135M Llama and 65,000 of Llama-3.2-1B's.
-CPU_CACHE_GIB = 2
+# On CPU the key-value cache takes main memory: a third of what is available, within bounds. A GiB holds 23,000 tokens of
+# SmolLM2-135M and 16,000 of Llama-3.2-1B in float32; where it runs short, outputs are evicted and computed again.
+CPU_CACHE_SHARE, CPU_CACHE_GIB = 1 / 3, (2, 16)
 
 
 class Vllm:
@@ -34,12 +35,13 @@ class Vllm:
         self._llm: Any = None
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._comparable: set[str] = set()
+        self._verifiable = False
 
     def load(self, folder: Path) -> Loaded:
         """Swaps in the weights of `folder` and verifies them; starts the engine for the first one, or for other shapes."""
         began = time.monotonic()
         shapes = checkpoints.stored_shapes(folder)
-        if self._llm is not None and shapes == self._shapes:
+        if self._llm is not None and self._verifiable and shapes == self._shapes:
             self._llm.collective_rpc("swap_weights", args=(str(folder),))
             self._llm.reset_prefix_cache()
             if self._agreeing(folder) == self._comparable:
@@ -63,6 +65,7 @@ class Vllm:
             max_tokens=decoding.max_tokens,
             seed=decoding.seed if decoding.temperature else None,
             stop_token_ids=stop_token_ids,
+            ignore_eos=True,  # vLLM would add those of the model that started the engine; ours are stop_token_ids
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -104,11 +107,12 @@ class Vllm:
                 f"vLLM cannot start on {self.device} with {folder}: {first_line(error)} (see the log); try --engine hf.",
                 1,
             ) from error
-        # Layers without a counterpart in the file (other architectures, tensor-parallel shards) cannot be compared;
-        # those that agree with the file now must agree with the next file after a swap.
+        # What agrees with the file now must agree with the next file after a swap. A matrix that cannot be compared
+        # (another architecture, a tensor-parallel shard) makes every swap a matter of faith: then each model starts anew.
         self._comparable = self._agreeing(folder)
-        if not self._comparable:
-            raise UserError(f"{folder}: the weights inside vLLM cannot be compared with the file; use --engine hf.", 1)
+        self._verifiable = matrices(checkpoints.stored_shapes(folder)) <= {
+            part for name in self._comparable for part in name.split("+")
+        }
 
     def _agreeing(self, folder: Path) -> set[str]:
         inside = self._llm.collective_rpc("probe_weights")[0]
@@ -119,6 +123,11 @@ class Vllm:
         return str(self._llm.llm_engine.model_config.dtype).removeprefix("torch.")
 
 
+def matrices(shapes: dict[str, tuple[int, ...]]) -> set[str]:
+    """Names of the tensors that have two dimensions or more."""
+    return {name for name, shape in shapes.items() if len(shape) > 1}
+
+
 def _completion(output: Any) -> Completion:
     return Completion(tuple(output.token_ids), "length" if output.finish_reason == "length" else "stop")
 
@@ -127,11 +136,22 @@ def _set_environment(device: str) -> None:
     """Must happen before vLLM is imported, which reads these once."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # A forked child inherits CUDA in a state it cannot use.
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if device == "cpu":
         cores = sorted(os.sched_getaffinity(0))
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
         # By default vLLM keeps one core for itself and decodes at half the speed of a two-core machine.
         os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
         # Training sets this to the threads of one process; here it would bind the decoder to one.
         os.environ["OMP_NUM_THREADS"] = str(len(cores))
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cache_gib()))
+
+
+def _cache_gib() -> int:
+    # vLLM's own reading, because it refuses a cache larger than that: the memory of the cores' NUMA node.
+    from vllm.utils.cpu_resource_utils import get_allowed_cpu_list, get_memory_node_info
+
+    available = get_memory_node_info(get_allowed_cpu_list()[0].numa_node).available_memory
+    least, most = CPU_CACHE_GIB
+    return min(max(int(available * CPU_CACHE_SHARE) >> 30, least), most)

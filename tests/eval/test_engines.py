@@ -1,5 +1,6 @@
 """The resident engine: swaps are verified by what the layers answer, and undone swaps leave no trace."""
 
+import json
 import shutil
 
 import pytest
@@ -27,8 +28,8 @@ def other_llama(tiny_llama, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def engine():
-    engine = Vllm("cpu")
+def engine(device):
+    engine = Vllm(device)
     engine.max_model_tokens = 256
     yield engine
     engine.close()
@@ -53,10 +54,12 @@ def test_swapping_away_and_back_gives_the_same_tokens(engine, tiny_llama, other_
     assert sorted(first) == list(range(len(ids)))
 
 
-def test_a_swapped_model_answers_as_transformers_does(engine, other_llama, ids):
+def test_a_swapped_model_answers_as_transformers_does(engine, other_llama, ids, device):
     """vLLM 0.32 on CPU leaves the output layer of a tied model behind; a first draft of the swap did not notice."""
+    if device == "cuda":
+        pytest.skip("bfloat16 kernels differ in their last bits, so tokens are only compared in float32 on a CPU")
     _, mine = outputs(engine, other_llama, ids)
-    _, theirs = outputs(HuggingFace("cpu"), other_llama, ids)
+    _, theirs = outputs(HuggingFace(device), other_llama, ids)
     assert mine == theirs
 
 
@@ -85,6 +88,27 @@ def test_a_swap_that_does_not_take_is_noticed_and_mended(engine, tiny_llama, oth
     loaded, got = outputs(engine, other_llama, ids)
     assert loaded.start_s > 0, "the engine was built anew"
     assert got == wanted
+
+
+def test_a_matrix_that_cannot_be_compared_means_a_fresh_engine_for_each_model(
+    engine, tiny_llama, other_llama, monkeypatch
+):
+    engine.load(tiny_llama)
+    assert engine._verifiable
+    monkeypatch.setattr(engine, "_verifiable", False)
+    assert engine.load(other_llama).start_s > 0
+
+
+def test_only_the_stop_ids_that_are_given_stop(engine, tiny_llama, tmp_path, ids):
+    """vLLM would add the eos ids of the folder that started the engine to those of every later model."""
+    _, free = outputs(engine, tiny_llama, ids)
+    common = free[0][0].token_ids[3]
+    folder = tmp_path / "stops-early"
+    shutil.copytree(tiny_llama, folder)
+    generation = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": common}))
+    engine.close()
+    assert outputs(engine, folder, ids)[1] == free
 
 
 def test_sampling_gives_as_many_completions_as_asked_and_repeats_with_its_seed(engine, tiny_llama, ids):
