@@ -101,7 +101,7 @@ def benchmarks(args: argparse.Namespace) -> int:
 def _printed(summary: dict[str, Any]) -> dict[str, Any]:
     """The object --json shows for one (checkpoint, benchmark); key order is part of the interface."""
     keys = "checkpoint step benchmark n strict normalized equivalent ci95 truncated no_box key reused"
-    times = "start_s load_s decode_s grade_s output_tokens"
+    times = "start_s load_s decode_s tokens_s grade_s output_tokens"
     return {key: summary[key] for key in f"{keys} {times} statuses grader limit".split()}
 
 

@@ -20,15 +20,18 @@ HASH_BLOCK_BYTES = 1 << 22
 
 def resolve(names: Iterable[str]) -> list[Checkpoint]:
     """The checkpoints behind folders, run folders (all of theirs, by step) and hub ids; each complete, none twice."""
-    folders = dict.fromkeys(folder for name in names for folder in find(name))
-    return [identify(folder) for folder in folders]
+    hub_ids: dict[Path, str | None] = {}
+    for name in names:
+        for folder in find(name):
+            hub_ids.setdefault(folder, name if is_hub_id(name) else None)
+    return [identify(folder, hub_id) for folder, hub_id in hub_ids.items()]
 
 
 def find(name: str) -> list[Path]:
     """The model folders that `name` stands for. Raises UserError where there are none."""
     path = Path(name)
     if not path.exists():
-        if HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        if is_hub_id(name):
             return [_download(name)]
         raise UserError(f"{name} does not exist{_similar(path)}; pass a checkpoint, a run folder or a hub id.")
     if not path.is_dir():
@@ -43,13 +46,21 @@ def find(name: str) -> list[Path]:
     return steps
 
 
-def identify(folder: Path) -> Checkpoint:
-    """The folder as a Checkpoint, after checking that nothing is missing. Raises UserError (exit code 1) otherwise."""
+def is_hub_id(name: str) -> bool:
+    """Whether `name` can only be meant as owner/model on the hub."""
+    path = Path(name)
+    return bool(HUB_ID.fullmatch(name)) and not path.exists() and not path.parent.is_dir()
+
+
+def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
+    """The folder (the copy of `hub_id`, if given) as a Checkpoint. Raises UserError (exit code 1) where something is missing."""
     check_complete(folder)
+    if hub_id:
+        return Checkpoint(folder, hub_id, None, hub_id, weights_sha(folder))
     whole = folder.absolute()  # "." has no name
     step = STEP.search(whole.name)
     run = whole.parent.name if step else whole.name
-    return Checkpoint(folder, int(step[1]) if step else None, run, weights_sha(folder))
+    return Checkpoint(folder, str(folder), int(step[1]) if step else None, run, weights_sha(folder))
 
 
 def weights_sha(folder: Path) -> str:

@@ -92,7 +92,7 @@ def describe(
         "key": store.key_of(inputs),
         "inputs": inputs,
         "checkpoint": {
-            "path": str(checkpoint.path),
+            "path": checkpoint.name,
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
@@ -115,7 +115,7 @@ def named(job: Job) -> dict[str, Any]:
     """What the user calls it: equal content shares a key, and so a summary, under several names."""
     checkpoint = job.checkpoint
     return {
-        "checkpoint": str(checkpoint.path),
+        "checkpoint": checkpoint.name,
         "run": checkpoint.run,
         "step": checkpoint.step,
         "benchmark": job.benchmark.name,

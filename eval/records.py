@@ -79,9 +79,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content."""
+    """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content.
+
+    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is.
+    """
 
     path: Path
+    name: str
     step: int | None
     run: str
     weights_sha: str = field(repr=False)

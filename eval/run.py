@@ -32,7 +32,7 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
     engine = choose_engine(options, choose_device(options.device))
     jobs = plan(names, options, engine)
     engine.max_model_tokens = longest(jobs, options.decoding)
-    loaded: tuple[Path, Loaded] | None = None
+    inside: Path | None = None
     try:
         for job in jobs:
             folder = store.create(options.reports, job.manifest, job.benchmark)
@@ -40,16 +40,14 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
                 yield summary | named(job) | {"reused": True}
                 continue
             with store.locked(folder):
-                owed = missing(job, folder)
-                if owed and (loaded is None or loaded[0] != job.checkpoint.path):
-                    with console.status(Text(f"loading {job.checkpoint.path}")):
-                        loaded = (job.checkpoint.path, engine.load(job.checkpoint.path))
-                decode_s = decode(job, owed, folder, engine, console)
+                owed, loaded = missing(job, folder), Loaded(0.0, 0.0)
+                if owed and inside != job.checkpoint.path:
+                    with console.status(Text(f"loading {job.checkpoint.name}")):
+                        inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
+                times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
+                times |= decode(job, owed, folder, engine, console)
                 grade_s, verdicts = grade(job, folder, options.workers, console)
-                summary = summarise(job, folder, verdicts)
-                summary |= {"start_s": None, "load_s": None, "decode_s": decode_s, "grade_s": grade_s, "reused": False}
-                if owed and loaded:
-                    summary |= {"start_s": loaded[1].start_s, "load_s": loaded[1].swap_s}
+                summary = summarise(job, folder, verdicts) | times | {"grade_s": grade_s, "reused": False}
                 store.finish(folder, summary)
             yield summary
     finally:
@@ -67,10 +65,13 @@ def missing(job: Job, folder: Path) -> list[int]:
     ]
 
 
-def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Console) -> float:
-    """Decodes the problems in `owed` and appends their predictions batch by batch; returns the seconds it took."""
+def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Console) -> dict[str, float]:
+    """Decodes the problems in `owed` and appends their predictions batch by batch.
+
+    Returns {"decode_s", "tokens_s"}: seconds and output tokens a second of this call, which may finish an earlier one.
+    """
     if not owed:
-        return 0.0
+        return {"decode_s": 0.0, "tokens_s": 0.0}
     began = time.monotonic()
     decoding = Decoding(**job.manifest["decoding"])
     outputs = engine.generate(
@@ -79,9 +80,9 @@ def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Con
     label = f"decode {job.checkpoint.path.name} on {job.benchmark.name}"
     have = store.read_predictions(folder)
     batch: list[Prediction] = []
+    tokens = 0
     try:
         with progress(console, label, len(owed), "problem") as advance:
-            tokens = 0
             for done, (position, completions) in enumerate(outputs, start=1):
                 problem = job.benchmark.problems[owed[position]]
                 tokens += sum(len(completion.token_ids) for completion in completions)
@@ -96,7 +97,8 @@ def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Con
                 advance(done, f"{tokens / (time.monotonic() - began):.0f} tokens/s")
     finally:  # also when the engine fails or the user stops it
         store.append_predictions(folder, batch)
-    return round(time.monotonic() - began, 3)
+    seconds = time.monotonic() - began
+    return {"decode_s": round(seconds, 3), "tokens_s": round(tokens / seconds, 1)}
 
 
 def grade(job: Job, folder: Path, workers: int | None, console: Console) -> tuple[float, dict[store.Owner, Verdict]]:

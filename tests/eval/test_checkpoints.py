@@ -279,3 +279,12 @@ def test_a_checkpoint_named_twice_is_resolved_once(make_model: MakeModel, tmp_pa
     found = resolve([str(run / "checkpoint-10"), str(run), f"{run}/checkpoint-9/"])
     assert [checkpoint.step for checkpoint in found] == [10, 9]
     assert len({checkpoint.weights_sha for checkpoint in found}) == 2
+
+
+def test_a_model_from_the_hub_keeps_its_name(
+    tmp_path: Path, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = make_model(tmp_path / "snapshots" / "0123abcd")
+    monkeypatch.setattr("eval.checkpoints._download", lambda hub_id: copy)
+    (found,) = resolve(["nobody/a-model", "nobody/a-model"])
+    assert (found.path, found.name, found.run, found.step) == (copy, "nobody/a-model", "nobody/a-model", None)

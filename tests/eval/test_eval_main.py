@@ -36,6 +36,7 @@ DOCUMENTED += [
     "start_s",
     "load_s",
     "decode_s",
+    "tokens_s",
     "grade_s",
     "output_tokens",
     "statuses",

@@ -58,6 +58,7 @@ def make_summary(step: int | None, right: int, n: int = 120, **changes: Any) -> 
         "start_s": 24.0,
         "load_s": 0.5,
         "decode_s": 16.0,
+        "tokens_s": 300.0,
         "grade_s": 1.5,
         "output_tokens": 90 * n,
         "limit": None,

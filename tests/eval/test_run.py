@@ -126,6 +126,7 @@ def test_several_checkpoints_and_benchmarks_share_one_engine_and_keep_their_orde
     ]
     assert [folder.name for folder in engine.loaded] == ["base", "checkpoint-9", "checkpoint-10"]
     assert [(summary["start_s"], summary["load_s"]) for summary in summaries[::2]] == [(2, 0), (0, 0.25), (0, 0.25)]
+    assert [(summary["start_s"], summary["load_s"]) for summary in summaries[1::2]] == [(0, 0)] * 3, "already inside"
     assert engine.closed == 1
     assert len({summary["key"] for summary in summaries}) == 6
     # The longest prompt and its budget, which the engine has to hold.
@@ -289,7 +290,7 @@ def test_another_grader_grades_again_without_decoding(
     (second,) = score(options, byte_llama)
     assert (engine.loaded, engine.asked) == ([], [])
     assert (second["key"], second["grader"], second["reused"]) == (first["key"], "next", False)
-    assert (second["start_s"], second["load_s"], second["decode_s"]) == (None, None, 0)
+    assert (second["start_s"], second["load_s"], second["decode_s"], second["tokens_s"]) == (0, 0, 0, 0)
     folder = options.reports / first["key"]
     assert {path.name for path in folder.glob("verdicts.*")} == {
         f"verdicts.{GRADER_VERSION}.jsonl",
