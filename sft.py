@@ -14,6 +14,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM, PreTrainedTokenizer, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+import sft_utils
 from eval import prompts
 from eval.console import progress, quiet, unexpected_errors
 from eval.provenance import git_commit, installed_versions
@@ -52,19 +54,22 @@ def train(config_path: Path, settings: dict[str, Any], run: Path, console: Conso
     """One run, from the config to the last checkpoint."""
     contract, arguments = parse_settings(config_path, settings, run)
     set_seed(arguments.seed)
+    refuse_to_mix(run, arguments.resume_from_checkpoint)
 
     try:
         tokenizer = get_tokenizer(contract.model_name_or_path)
     except (OSError, ValueError) as error:
         raise UserError(f"{config_path}: model_name_or_path: {first_line(error)}") from None
-    splits = {
-        name: tokenise(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console)
-        for name, rows in load_splits(contract).items()
-    }
+    with arguments.main_process_first(desc="tokenise"):  # the others find its cache
+        splits = {
+            name: tokenise(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console, arguments.max_length)
+            for name, rows in load_splits(contract).items()
+        }
 
     # SFTConfig has told transformers about ZeRO-3 by now, so the weights are sharded while they are read.
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
-    choices = {"dtype": dtype, "attn_implementation": choose_attention(console)} | (arguments.model_init_kwargs or {})
+    choices = {"dtype": dtype, "attn_implementation": choose_attention(dtype, console)}
+    choices |= arguments.model_init_kwargs or {}
     arguments.model_init_kwargs = None  # used up: the trainer is given a model, not a name
     try:
         model = AutoModelForCausalLM.from_pretrained(contract.model_name_or_path, **choices)
@@ -82,22 +87,40 @@ def train(config_path: Path, settings: dict[str, Any], run: Path, console: Conso
     )
     notes = {
         "prompt.json": prompts.describe(tokenizer),
-        "data.json": describe_data(contract, splits),
+        "data.json": describe_data(contract, splits, bool(arguments.completion_only_loss)),
         "run.json": describe_run(config_path, settings),
     }
     trainer.add_callback(CheckpointNotes(trainer, notes))
-    trainer.add_callback(ProgressLine(trainer, console))
-    trainer.train()
+    with contextlib.ExitStack() as bar:
+        trainer.add_callback(ProgressLine(trainer, console, bar))
+        trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
     console.print(f"{len(list(run.glob('checkpoint-*')))} checkpoints in {run}")
 
 
-def choose_attention(console: Console) -> str:
-    """FlashAttention 2 where it is installed for a GPU that is there, else PyTorch's own; says so once."""
-    if torch.cuda.is_available() and importlib.util.find_spec("flash_attn"):
-        return "flash_attention_2"
-    if torch.cuda.is_available():
+def choose_attention(dtype: torch.dtype, console: Console) -> str:
+    """FlashAttention 2 where it is installed for a GPU that is there and for `dtype`, else PyTorch's own; says so once."""
+    if not torch.cuda.is_available():
+        return "sdpa"
+    if dtype == torch.float32:
+        console.print("float32: attention by PyTorch (sdpa), because FlashAttention needs bf16: true")
+        return "sdpa"
+    if importlib.util.find_spec("flash_attn") is None:
         console.print("flash-attn is not installed: attention by PyTorch (sdpa), slower on packed rows")
-    return "sdpa"
+        return "sdpa"
+    return "flash_attention_2"
+
+
+def refuse_to_mix(run: Path, resume_from: str | None) -> None:
+    """Raises UserError where `run` holds checkpoints of an earlier training that this one does not continue."""
+    if resume_from and not Path(resume_from, "trainer_state.json").is_file():
+        raise UserError(
+            f"resume_from_checkpoint: {resume_from} is no checkpoint of a run (it has no trainer_state.json); name one."
+        )
+    if not resume_from and (found := sorted(run.glob("checkpoint-*"))):
+        raise UserError(
+            f"{run} holds {len(found)} checkpoints of an earlier training ({found[0].name}, …), and reports would take both for "
+            "one run; set another run_name, or remove that folder."
+        )
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -109,6 +132,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); name a config: sft.py CONFIG.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
     if not isinstance(settings, dict):
@@ -165,8 +190,13 @@ def parse_settings(path: Path, settings: dict[str, Any], run: Path) -> tuple[Con
     if contract.dataset_mode not in ("local", "online"):
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
     theirs = {key: value for key, value in settings.items() if key not in own}
-    theirs |= {"output_dir": str(run), "max_length": MAX_TOKENS, "disable_tqdm": True}
-    theirs = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"} | theirs
+    theirs |= {"output_dir": str(run), "disable_tqdm": True}
+    defaults = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"}
+    theirs = defaults | {"max_length": MAX_TOKENS} | theirs
+    if not 0 < (theirs["max_length"] or 0) <= MAX_TOKENS:
+        raise UserError(
+            f"{path}: max_length is {theirs['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
+        )
     try:
         return contract, SFTConfig(**theirs)
     except (ValueError, ImportError, RuntimeError) as error:
@@ -184,8 +214,9 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
             train, validation = load_datasets(name)
         else:
             train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"dataset_name_or_path {name!r}: {' '.join(str(error).split())}") from None
+    except Exception as error:  # `datasets` raises a type of its own for each kind of damage
+        reason = first_bad_line(Path(name)) or " ".join(str(error).split())
+        raise UserError(f"dataset_name_or_path {name!r}: {reason}") from None
     for split, rows, limit in (("train", train, MAX_TRAIN), ("validation", validation, MAX_VALIDATION)):
         if not 0 < len(rows) <= limit:
             raise UserError(
@@ -194,8 +225,26 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
     return {"train": train, "validation": validation}
 
 
-def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console) -> Dataset:
-    """`input_ids` and `completion_mask` (1 on solution and EOS) of every row; nothing is ever truncated."""
+def first_bad_line(folder: Path) -> str | None:
+    """A sentence about the first line of train.jsonl or validation.jsonl that is no JSON object; None where all are."""
+    for path in (folder / "train.jsonl", folder / "validation.jsonl"):
+        for number, line in enumerate(path.read_bytes().split(b"\n") if path.is_file() else (), start=1):
+            try:
+                good = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                good = False
+            if not good:
+                return f"{path}:{number}: {line[:40]!r}… is no JSON object; write one row with `messages` a line."
+    return None
+
+
+def tokenise(
+    rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console, limit: int = MAX_TOKENS
+) -> Dataset:
+    """`input_ids` and `completion_mask` (1 on solution and EOS) of every row, at most `limit` tokens; nothing is cut.
+
+    What was tokenised once, with these rows, this tokenizer and this sft_utils.py, is found in the cache of `datasets`.
+    """
     with progress(console, f"tokenise {name}", len(rows), "row") as advance:
 
         def encode(row: dict[str, Any], index: int) -> dict[str, list[int]]:
@@ -208,20 +257,24 @@ def tokenise(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: 
             advance(index + 1)
             return {"input_ids": ids, "completion_mask": [0] * prompt_tokens + [1] * (len(ids) - prompt_tokens)}
 
-        encoded = rows.map(encode, with_indices=True, remove_columns=rows.column_names, load_from_cache_file=False)
-    too_long = [(index, len(ids)) for index, ids in enumerate(encoded["input_ids"]) if len(ids) > MAX_TOKENS]
+        made_by = (rows._fingerprint, tokenizer.backend_tokenizer.to_str(), inspect.getsource(sft_utils))
+        encoded = rows.map(
+            encode,
+            with_indices=True,
+            remove_columns=rows.column_names,
+            new_fingerprint=hashlib.sha256("".join(made_by).encode()).hexdigest(),
+        )
+    too_long = [(index, len(ids)) for index, ids in enumerate(encoded["input_ids"]) if len(ids) > limit]
     if too_long:
         shown = ", ".join(f"row {index} has {tokens:,}" for index, tokens in too_long[:3])
-        raise UserError(
-            f"{name}: {len(too_long):,} rows exceed {MAX_TOKENS:,} tokens ({shown}); drop or shorten them.", 1
-        )
+        raise UserError(f"{name}: {len(too_long):,} rows exceed {limit:,} tokens ({shown}); drop or shorten them.", 1)
     return encoded
 
 
 # --- what a checkpoint says about itself ------------------------------------------------------------------------------
 
 
-def describe_data(contract: ContractArguments, splits: dict[str, Dataset]) -> dict[str, Any]:
+def describe_data(contract: ContractArguments, splits: dict[str, Dataset], solution_only: bool) -> dict[str, Any]:
     """data.json: where the data came from, a digest of the token ids, and counts; with the recipe's manifest if it has one."""
     manifest = Path(contract.dataset_name_or_path) / "manifest.json"
     described: dict[str, Any] = {"dataset": contract.dataset_name_or_path}
@@ -229,10 +282,11 @@ def describe_data(contract: ContractArguments, splits: dict[str, Dataset]) -> di
         digest = hashlib.sha256()
         for ids in rows["input_ids"]:
             digest.update(json.dumps(ids).encode())
+        tokens = sum(map(len, rows["input_ids"]))
         described[name] = {
             "rows": len(rows),
-            "tokens": sum(map(len, rows["input_ids"])),
-            "supervised_tokens": sum(map(sum, rows["completion_mask"])),
+            "tokens": tokens,
+            "supervised_tokens": sum(map(sum, rows["completion_mask"])) if solution_only else tokens,
             "token_ids_sha256": digest.hexdigest(),
         }
     if manifest.is_file():
@@ -281,11 +335,10 @@ class CheckpointNotes(TrainerCallback):
 
 
 class ProgressLine(TrainerCallback):
-    """Says what runs and how much of it, then a bar with seconds a step, time left and the loss."""
+    """Says what runs and how much of it, then a bar with seconds a step, time left and the loss, until `bar` is closed."""
 
-    def __init__(self, trainer: SFTTrainer, console: Console) -> None:
-        self.trainer, self.console = trainer, console
-        self.stack, self.note = contextlib.ExitStack(), ""
+    def __init__(self, trainer: SFTTrainer, console: Console, bar: contextlib.ExitStack) -> None:
+        self.trainer, self.console, self.bar, self.note = trainer, console, bar, ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         rows, tokens = len(self.trainer.train_dataset), sum(map(len, self.trainer.train_dataset["input_ids"]))
@@ -294,7 +347,7 @@ class ProgressLine(TrainerCallback):
             f"{describe_engine(self.trainer)}; {rows:,} rows, {tokens:,} tokens an epoch, "
             f"{batch} rows and about {tokens * batch // rows:,} tokens a step, {state.max_steps} steps"
         )
-        self.advance = self.stack.enter_context(progress(self.console, "train", state.max_steps, "step"))
+        self.advance = self.bar.enter_context(progress(self.console, "train", state.max_steps, "step"))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs and "loss" in logs:
@@ -302,9 +355,6 @@ class ProgressLine(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.advance(state.global_step, self.note)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.stack.close()
 
 
 def main() -> int:
@@ -319,10 +369,26 @@ def main() -> int:
             with unexpected_errors(run / "train.log"):
                 train(config_path, settings, run, console)
     except UserError as error:
-        if first:
-            print(f"error: {error}", file=sys.stderr)
+        say_once(f"error: {error}")
         return error.exit_code
+    except KeyboardInterrupt:
+        say_once("stopped; finished checkpoints are kept.")
+        return 130
     return 0
+
+
+def say_once(sentence: str) -> None:
+    """Prints what ends this process, unless another process of the same launch has said what ends it.
+
+    Mostly all of them fail alike; now and then one fails alone, and then its sentence is the one that matters.
+    """
+    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")  # <folder of the launch>/attempt_0/<rank>/error.json
+    if error_file:
+        try:
+            (Path(error_file).parents[1] / "said").touch(exist_ok=False)
+        except FileExistsError:
+            return
+    print(sentence, file=sys.stderr)
 
 
 if __name__ == "__main__":
