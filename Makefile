@@ -6,7 +6,11 @@ SHELL := /bin/bash
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
-GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c GPU || true)
+# GPUs that are there, or as many of them as CUDA_VISIBLE_DEVICES names.
+comma := ,
+SEEN := $(words $(shell nvidia-smi -L 2>/dev/null | grep -o '^GPU'))
+GPUS := $(if $(filter undefined,$(origin CUDA_VISIBLE_DEVICES)),$(SEEN),$(words \
+	$(wordlist 1,$(SEEN),$(subst $(comma), ,$(CUDA_VISIBLE_DEVICES)))))
 
 # Training processes: one a GPU. On CPU one process with all cores is a quarter faster than one a core (docs/log.md).
 PROCESSES ?= $(if $(filter-out 0,$(GPUS)),$(GPUS),1)

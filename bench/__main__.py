@@ -17,6 +17,7 @@ from eval.console import quiet
 from eval.engines.base import Engine
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
+from eval.plan import choose_device
 from eval.records import Decoding
 from graders import grade_many
 from sft_utils import get_tokenizer
@@ -47,7 +48,8 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     ids = prompts.prompt_ids(problems, tokenizer)
     stop = [tokenizer.eos_token_id]
 
-    engine = Vllm("cpu")
+    device = choose_device("auto")
+    engine = Vllm(device)
     engine.max_model_tokens = max(map(len, ids)) + DECODING.max_tokens
     start = engine.load(BASE).start_s
     swap = statistics.median(
@@ -55,7 +57,7 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     )
     fast, tokens = [tokens_a_second(engine, ids, stop) for _ in range(ROUNDS)][-1]
     engine.close()
-    beside = HuggingFace("cpu")
+    beside = HuggingFace(device)
     beside.load(checkpoint)
     slow, _ = [tokens_a_second(beside, ids, stop) for _ in range(ROUNDS)][-1]
     beside.close()

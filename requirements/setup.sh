@@ -11,7 +11,15 @@ fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 lock=requirements/cpu.lock
 if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU; then lock=requirements/gpu.lock; fi
 digest=$(sha256sum "$lock" | cut -d' ' -f1)
-if [ -x .venv/bin/python ] && [ "$(cat .venv/lock.sha256 2>/dev/null)" = "$digest" ]; then exit 0; fi
+stamp=$(cat .venv/lock.sha256 2>/dev/null)
+if [ -x .venv/bin/python ] && [ -n "$stamp" ]; then
+  [ "$stamp" != "$digest" ] || exit 0
+  # A GPU that comes or goes (a login node, a busy driver) is no reason to throw a whole environment away.
+  for other in requirements/*.lock; do
+    [ "$stamp" != "$(sha256sum "$other" | cut -d' ' -f1)" ] || {
+      echo "note: .venv was made from $other, though $lock fits what is seen here now; remove .venv to change over." >&2; exit 0; }
+  done
+fi
 
 # The locks are made for 3.11; later ones work where every pinned package has a wheel for them.
 python=

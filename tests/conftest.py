@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
-# Read at import by the libraries concerned: no hub, no GPU, no telemetry, and tokenizers that may be forked.
-os.environ.update({"HF_HUB_OFFLINE": "1", "DS_ACCELERATOR": "cpu", "TOKENIZERS_PARALLELISM": "false"})
+# Read at import by the libraries concerned: no hub, and tokenizers that may be forked.
+os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+# The same tests serve machines with a GPU, where the lock brings vLLM's CUDA build.
+DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
+if DEVICE == "cpu":
+    os.environ["DS_ACCELERATOR"] = "cpu"
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +25,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no folder `shared` beside the project: this test reads real data from there")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """ "cuda" or "cpu": what training and decoding run on here."""
+    return DEVICE
 
 
 @pytest.fixture(scope="session")

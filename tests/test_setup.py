@@ -76,6 +76,16 @@ def test_a_second_call_with_the_same_lock_does_nothing(clone):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_an_environment_of_the_other_lock_is_kept_where_a_gpu_comes_or_goes(clone):
+    lock = "cpu.lock" if shutil.which("nvidia-smi") else "gpu.lock"
+    digest = subprocess.run(["sha256sum", clone / "requirements" / lock], capture_output=True, text=True, check=True)
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (clone / ".venv" / "lock.sha256").write_text(digest.stdout.split()[0] + "\n")
+    done = setup(clone, PYTHON="no-such-python")
+    assert done.returncode == 0 and f"note: .venv was made from requirements/{lock}" in done.stderr
+
+
 def test_another_lock_means_setting_up_again(clone):
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 BIN = Path(sys.executable).parent
 STEPS, TEST_PROBLEMS = 4, 24
+# Two CPU processes, or one a GPU up to two.
+PROCESSES = 2
+if shutil.which("nvidia-smi"):
+    import torch
+
+    PROCESSES = min(2, torch.cuda.device_count())
 
 
 def launch(config: Path, launcher: str = "launch.py") -> subprocess.CompletedProcess:
     """The contract's command on two CPU processes; `make train` goes through launch.py, a person may not."""
     begin = [sys.executable, ROOT / "launch.py"] if launcher == "launch.py" else [BIN / "accelerate", "launch"]
-    command = [*begin, "--config_file=deepspeed_zero3.yaml", "--num_processes=2", "sft.py", config]
+    command = [*begin, "--config_file=deepspeed_zero3.yaml", f"--num_processes={PROCESSES}", "sft.py", config]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
         list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
@@ -62,7 +69,7 @@ def place(tmp_path_factory, tiny_llama) -> Path:
 def run(place) -> Path:
     done = launch(place / "config.yaml", "accelerate")
     assert done.returncode == 0, done.stderr + (place / "checkpoints/tiny/train.log").read_text()
-    assert "DeepSpeed ZeRO-3, processes: 2" in done.stderr, done.stderr
+    assert f"DeepSpeed ZeRO-3, processes: {PROCESSES}" in done.stderr, done.stderr
     assert re.search(rf"train  {STEPS}/{STEPS}  .* left  loss \d", done.stderr), done.stderr
     assert "Warning" not in done.stderr + done.stdout, "library noise belongs into train.log"
     return place / "checkpoints" / "tiny"
@@ -81,7 +88,7 @@ def test_checkpoints_hold_gathered_weights_and_say_what_made_them(run, tiny_llam
     assert len({checkpoint.weights_sha for checkpoint in found} | {checkpoints.weights_sha(tiny_llama)}) == 3
     for checkpoint in found:
         note = json.loads((checkpoint.path / "run.json").read_text())
-        assert note["engine"] == "DeepSpeed ZeRO-3, processes: 2"
+        assert note["engine"] == f"DeepSpeed ZeRO-3, processes: {PROCESSES}"
         assert note["step"] == checkpoint.step and note["versions"]["deepspeed"] and note["tokens_seen"] > 0
         data = json.loads((checkpoint.path / "data.json").read_text())
         assert data["train"]["rows"] == 64 and 0 < data["train"]["supervised_tokens"] < data["train"]["tokens"]
@@ -103,8 +110,10 @@ def predictions(place: Path, row: dict) -> dict[str, str]:
     return {line["id"]: line["token_ids_sha"] for line in map(json.loads, lines)}
 
 
-def test_transformers_gives_the_same_tokens_also_after_a_swap(scores, run, place, tiny_llama):
+def test_transformers_gives_the_same_tokens_also_after_a_swap(scores, run, place, tiny_llama, device):
     """Holds the swap to the outputs themselves: an output layer left behind by a swap would show here."""
+    if device == "cuda":
+        pytest.skip("bfloat16 kernels differ in their last bits, so tokens are only compared in float32 on a CPU")
     options = ["--benchmark", "synthetic-test", "--benchmarks-dir", place / "data", "--engine", "hf"]
     for mine, theirs in zip(scores, score(tiny_llama, run, *options, "--reports", place / "reports"), strict=True):
         assert mine["key"] != theirs["key"]
