@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with quiet(log) as console, unexpected_errors(log):
         # Imported late: torch and transformers print on import, and --help need not wait for them.
         from eval.plan import Options
-        from eval.report import terminal_table, write_report
+        from eval.report import load_graded, terminal_table, write_report
         from eval.run import evaluate, untrusted
 
         options = Options(
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
         )
         summaries = list(evaluate(args.checkpoints, options, console))
-        terminal_table(summaries, console)
+        terminal_table(summaries, console, load_graded(args.reports, summaries))
         console.print(f"report: {write_report(args.reports)}", markup=False, soft_wrap=True)
     if args.json:
         json.dump([_printed(summary) for summary in summaries], sys.stdout, indent=1)
@@ -66,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Rebuilds the pages from what is stored."""
-    from eval.report import load_summaries, terminal_table, write_report
+    from eval.report import load_graded, load_summaries, terminal_table, write_report
 
     if not args.reports.is_dir():
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
-    terminal_table(load_summaries(args.reports), Console())
+    summaries = load_summaries(args.reports)
+    terminal_table(summaries, Console(), load_graded(args.reports, summaries))
     print(f"report: {page}")
     return 0
 

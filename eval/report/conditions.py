@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eval.report.load import Evaluation, Summary
 from eval.report.ranking import Group, make_group, title
+from eval.scores import Graded, read_graded
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,14 @@ class Section:
     """Evaluations under equal conditions: same problems, limit, decoding, engine and its version.
 
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
-    weights or prompt were others. `group` ranks the current ones. `note` tells sections of one benchmark apart.
+    weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
+    tells sections of one benchmark apart.
     """
 
     title: str
     note: str
     group: Group
+    graded: Mapping[str, Graded]
     current: tuple[Evaluation, ...]
     superseded: tuple[Evaluation, ...]
 
@@ -34,7 +37,7 @@ def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
     """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones."""
     members: dict[tuple[str, ...], list[Evaluation]] = {}
     for evaluation in evaluations:
-        members.setdefault(_conditions(evaluation), []).append(evaluation)
+        members.setdefault(conditions_of(evaluation), []).append(evaluation)
     ordered = [members[key] for key in sorted(members)]
     names = [(e[0].manifest["benchmark"]["name"], e[0].manifest["benchmark"]["limit"]) for e in ordered]
     return [_section(same, ambiguous=names.count(name) > 1) for same, name in zip(ordered, names, strict=True)]
@@ -56,7 +59,8 @@ def measured_with(section: Section) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _conditions(evaluation: Evaluation) -> tuple[str, ...]:
+def conditions_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """What must be equal for two evaluations to be compared, in the order of section titles."""
     benchmark, engine = evaluation.manifest["benchmark"], evaluation.manifest["engine"]
     return (
         benchmark["name"],
@@ -73,12 +77,14 @@ def _section(evaluations: Sequence[Evaluation], ambiguous: bool) -> Section:
     for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
         newest[evaluation.summary["run"], evaluation.summary["step"]] = evaluation
     current = tuple(newest.values())
-    group = make_group([evaluation.summary for evaluation in current])
+    graded = {e.summary["key"]: read_graded(e.folder, e.manifest, e.summary["grader"]) for e in current}
+    group = make_group([evaluation.summary for evaluation in current], graded)
     manifest = current[0].manifest
     return Section(
         title=title(group, manifest["benchmark"]["n"]),
         note=f"{_words(manifest['decoding'])}; {_words(manifest['engine'])}" if ambiguous else "",
         group=group,
+        graded=graded,
         current=current,
         superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
     )

@@ -10,7 +10,7 @@ reports/<key>/manifest.json               everything that went in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.records import UserError
+from eval.scores import Graded, read_graded
 from eval.store import read_lines, read_object
 
 Summary = Mapping[str, Any]
@@ -70,6 +71,15 @@ def load_evaluations(reports_dir: Path) -> list[Evaluation]:
         for folder in _evaluation_folders(reports_dir)
         if (folder / "DONE").exists()
     ]
+
+
+def load_graded(reports_dir: Path, summaries: Iterable[Summary]) -> dict[str, Graded]:
+    """The verdicts behind summaries, by key. Raises UserError where they cannot be read."""
+    folders = {summary["key"]: (reports_dir / summary["key"], summary["grader"]) for summary in summaries}
+    return {
+        key: read_graded(folder, read_object(folder / "manifest.json"), grader)
+        for key, (folder, grader) in folders.items()
+    }
 
 
 def load_unfinished(reports_dir: Path) -> list[Unfinished]:

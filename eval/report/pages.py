@@ -52,7 +52,8 @@ def write_report(reports_dir: Path) -> Path:
             page = _evaluation_page(environment, section, evaluation)
             _replace(evaluation.folder / "index.html", page)
     summaries = [evaluation.summary for section in sections for evaluation in section.current]
-    _replace(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(summaries)}")
+    graded = {key: verdicts for section in sections for key, verdicts in section.graded.items()}
+    _replace(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(summaries, graded)}")
     page = environment.get_template("index.html.j2").render(
         sections=sections, unfinished=load_unfinished(reports_dir), columns=COLUMNS
     )

@@ -1,16 +1,28 @@
-"""Which rows belong together, which is best, and what may be said about it. Pure functions over summaries."""
+"""Which rows belong together, which is best, and what may be said about it. Pure functions over summaries and verdicts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from eval.report.load import Summary
-from eval.stats import smallest_detectable_difference
+from eval.scores import UNDECIDED, Graded, aligned
+from eval.stats import (
+    TYPICAL_DISCORDANT,
+    best_of,
+    groups,
+    holm,
+    paired,
+    pairwise_p,
+    smallest_detectable_difference,
+    told_apart,
+)
 
-# Outputs that nothing has judged: in `n`, but neither right nor wrong.
-UNDECIDED = ("timeout", "unparsed_gold", "error")
+NAMES_IN_A_SENTENCE = 8
+SIGNIFICANT = 0.05  # an adjusted p-value below it tells two apart
 
 
 @dataclass(frozen=True)
@@ -22,21 +34,46 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What paired tests over the same problems say of a group's candidates.
+
+    `groups` are best first, each led by the row that its other members cannot be told apart from. `expected` is the share
+    that the best would get on new problems, `flattery` how much more it shows here because it was picked. `discordant` is
+    the share of problems that only one of the best and the runner-up gets right; None where they never disagree.
+    `over_base` says whether the best can be told apart from the base model; None where there is none.
+    """
+
+    groups: tuple[tuple[Row, ...], ...]
+    expected: float
+    flattery: float
+    problems: int
+    discordant: float | None
+    over_base: bool | None
+
+
+@dataclass(frozen=True)
 class Group:
     """Evaluations that may stand in one table: same benchmark, same limit. References first, then by run and step.
 
     A reference is a model that is no training checkpoint (`step` is null). `base` is the one reference that is not of a
-    run in the group; None where there is no such model, or more than one.
+    run in the group; None where there is no such model, or more than one. `standing` is None where verdicts were not at
+    hand or there is nothing to compare.
     """
 
     benchmark: str
     limit: int | None
     rows: tuple[Row, ...]
     base: Row | None
+    standing: Standing | None = None
 
     @property
     def checkpoints(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.summary["step"] is not None)
+
+    @property
+    def candidates(self) -> tuple[Row, ...]:
+        """The rows that may be best: checkpoints where there are any."""
+        return self.checkpoints or self.rows
 
     @property
     def n(self) -> int:
@@ -44,16 +81,16 @@ class Group:
         return min(int(row.summary["n"]) for row in self.rows)
 
 
-def group_summaries(summaries: Iterable[Summary]) -> list[Group]:
+def group_summaries(summaries: Iterable[Summary], graded: Mapping[str, Graded] | None = None) -> list[Group]:
     """One group a (benchmark, limit), in order of benchmark name, whole benchmarks before limited ones."""
     members: dict[tuple[str, int], list[Summary]] = {}
     for summary in summaries:
         members.setdefault((summary["benchmark"], summary["limit"] or 0), []).append(summary)
-    return [make_group(members[key]) for key in sorted(members)]
+    return [make_group(members[key], graded) for key in sorted(members)]
 
 
-def make_group(summaries: Sequence[Summary]) -> Group:
-    """The group of summaries that share benchmark and limit; at least one."""
+def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None) -> Group:
+    """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
     ordered = sorted(summaries, key=lambda s: (s["step"] is not None, s["run"], s["step"] or 0, s["key"]))
     runs = {s["run"] for s in ordered if s["step"] is not None}
     outside = [s for s in ordered if s["step"] is None and s["run"] not in runs]
@@ -65,29 +102,18 @@ def make_group(summaries: Sequence[Summary]) -> Group:
         for label, summary in zip(labels, ordered, strict=True)
     )
     base_row = next((row for row in rows if row.summary is base), None)
-    return Group(ordered[0]["benchmark"], ordered[0]["limit"], rows, base_row)
+    group = Group(ordered[0]["benchmark"], ordered[0]["limit"], rows, base_row)
+    return replace(group, standing=_standing(group, graded or {}))
 
 
 def best_row(group: Group) -> Row:
     """The row with the highest equivalent share: a checkpoint where there is one; the earliest of equals."""
-    return max(group.checkpoints or group.rows, key=lambda row: row.summary["equivalent"])
+    return max(group.candidates, key=lambda row: row.summary["equivalent"])
 
 
 def indistinct_rows(group: Group) -> list[Row]:
-    """The rivals of the best row whose intervals overlap its own, best first.
-
-    Overlap of intervals stands in for the paired test (exact McNemar over the same problems). It errs to the careful
-    side: checkpoints whose intervals are apart differ, but those whose intervals overlap may differ too.
-    """
-    best = best_row(group)
-    rivals = [row for row in group.checkpoints or group.rows if row is not best]
-    overlapping = [row for row in rivals if overlap(row.summary, best.summary)]
-    return sorted(overlapping, key=lambda row: -row.summary["equivalent"])
-
-
-def overlap(a: Summary, b: Summary) -> bool:
-    """Whether the two intervals share a point."""
-    return bool(a["ci95"][0] <= b["ci95"][1] and b["ci95"][0] <= a["ci95"][1])
+    """The rivals that cannot be told apart from the best row, best first; none where verdicts were not at hand."""
+    return list(group.standing.groups[0][1:]) if group.standing else []
 
 
 def undecided(summary: Summary) -> dict[str, int]:
@@ -97,23 +123,59 @@ def undecided(summary: Summary) -> dict[str, int]:
 
 def best_sentence(group: Group) -> str:
     """Which checkpoint is best and whether that can be told, in one plain sentence; "" where there is no rival."""
-    if len(group.checkpoints or group.rows) < 2:
+    if len(group.candidates) < 2:
         return ""
     best, rivals = best_row(group), indistinct_rows(group)
-    figure = f"{best.label}, {percent(best.summary['equivalent'])} ({interval(best.summary)})"
+    figure = f"Best: {best.label}, {percent(best.summary['equivalent'])} ({interval(best.summary)})"
+    if not group.standing:
+        return f"{figure}."
     if not rivals:
-        return f"Best: {figure}; its interval is apart from all others."
-    names = join_words([row.label for row in rivals])
-    return f"Best: {figure}; cannot be told apart from {names}: the intervals overlap."
+        return f"{figure}; told apart from all others."
+    return f"{figure}; cannot be told apart from {join_words(_shortened([row.label for row in rivals]))}."
+
+
+def groups_sentence(group: Group) -> str:
+    """The groups of rows that cannot be told apart, best first; "" where the best's own group already says it all."""
+    lower = group.standing.groups[1:] if group.standing else ()
+    if not any(len(rows) > 1 for rows in lower):
+        return ""
+    names = [join_words(_shortened([row.label for row in rows])) for rows in lower]
+    return f"Behind it, in groups that cannot be told apart: {'; '.join(_shortened(names))}."
+
+
+def picked_sentence(group: Group) -> str:
+    """How much being picked flatters the best row, in one plain sentence; "" where nothing was picked."""
+    if not group.standing:
+        return ""
+    points = 100 * group.standing.flattery
+    shown = f"about {points:.1f}" if points >= 0.1 else "less than 0.1"
+    return (
+        f"Being the best of {len(group.candidates)} here flatters it by {shown} points: "
+        f"expect {percent(group.standing.expected)} on new problems."
+    )
 
 
 def detectable_sentence(group: Group) -> str:
     """The smallest difference that a paired comparison on this benchmark can detect, in one plain sentence."""
-    points = 100 * smallest_detectable_difference(group.n)
-    return (
-        f"{group.n:,} outputs can show a difference of {points:.1f} points or more "
-        "(paired test, 15% of problems discordant, 80% power)."
+    standing = group.standing
+    seen = standing.discordant if standing and standing.discordant else TYPICAL_DISCORDANT
+    problems = standing.problems if standing else group.n
+    difference = smallest_detectable_difference(problems, seen)
+    basis = f"{percent(seen)} of problems discordant" + (
+        " between the best two" if standing and standing.discordant else ""
     )
+    if difference > seen:  # more than could differ: the function then takes them all to favour one
+        basis = "every discordant problem in favour of one"
+    return (
+        f"{problems:,} {'problems' if standing else 'outputs'} can show a difference of {100 * difference:.1f} points "
+        f"or more (paired test, {basis}, 80% power)."
+    )
+
+
+def standing_sentences(group: Group) -> list[str]:
+    """What belongs under a table: the best, the groups behind it, how much picking flatters, what can be detected."""
+    sentences = (best_sentence(group), groups_sentence(group), picked_sentence(group), detectable_sentence(group))
+    return [sentence for sentence in sentences if sentence]
 
 
 def undecided_sentence(row: Row) -> str:
@@ -160,6 +222,40 @@ def title(group: Group, size: int | None = None) -> str:
 def join_words(words: Sequence[str]) -> str:
     """The words in a sentence: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _standing(group: Group, graded: Mapping[str, Graded]) -> Standing | None:
+    """The paired tests of a group with at least two candidates whose verdicts are on the same problems."""
+    best = best_row(group)
+    candidates = [best, *(row for row in group.candidates if row is not best)]
+    rows = [*candidates, *([group.base] if group.base and group.base not in candidates else [])]
+    known = [graded[row.summary["key"]] for row in rows if row.summary["key"] in graded]
+    if len(candidates) < 2 or len(known) < len(rows) or len({one.benchmark_sha for one in known}) > 1:
+        return None
+    scores = aligned(known)
+    rivals, shares = scores[: len(candidates)], [float(row.summary["equivalent"]) for row in candidates]
+    order = sorted(range(len(candidates)), key=lambda position: -shares[position])
+    runner_up = paired(rivals[order[1]], rivals[0], known[0].samples)
+    expected, judged = best_of(rivals), ~np.isnan(rivals[0])
+    shown = float(rivals[0][judged].sum() / max(1, judged.sum()))
+    over_base = None
+    if len(rows) > len(candidates):
+        over_base = bool(holm(pairwise_p(scores)[-1, :-1])[0] < SIGNIFICANT)
+    return Standing(
+        groups=tuple(tuple(candidates[place] for place in places) for places in groups(order, told_apart(rivals))),
+        expected=expected,
+        flattery=max(0.0, shown - expected),
+        problems=runner_up.n,
+        discordant=runner_up.discordant or None,
+        over_base=over_base,
+    )
+
+
+def _shortened(names: list[str]) -> list[str]:
+    """At most NAMES_IN_A_SENTENCE names; a last one says how many are left out."""
+    if len(names) <= NAMES_IN_A_SENTENCE + 1:
+        return names
+    return [*names[:NAMES_IN_A_SENTENCE], f"{len(names) - NAMES_IN_A_SENTENCE} more"]
 
 
 def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -14,45 +14,45 @@ from eval.report.ranking import (
     Group,
     Row,
     best_row,
-    best_sentence,
-    detectable_sentence,
     group_summaries,
+    indistinct_rows,
     interval,
     mean_tokens,
     percent,
+    standing_sentences,
     title,
     undecided,
     undecided_sentences,
 )
+from eval.scores import LEVELS, Graded
 
-SHARES = ("strict", "normalized", "equivalent")
-COLUMNS = ("checkpoint", "n", *SHARES, "95% interval", "truncated", "no box", "mean tokens")
-BEST_MARK = "*"
+COLUMNS = ("checkpoint", "n", *LEVELS, "95% interval", "truncated", "no box", "mean tokens")
+BEST_MARK, INDISTINCT_MARK = "*", "~"
 
 
-def terminal_table(summaries: Iterable[Summary], console: Console) -> None:
+def terminal_table(summaries: Iterable[Summary], console: Console, graded: Mapping[str, Graded] | None = None) -> None:
     """Prints one table a benchmark; each fits into 80 columns while labels are short.
 
-    The best checkpoint carries an asterisk. Where its interval overlaps that of others, a line says that they cannot be
-    told apart: overlap stands in for the paired test. Rows with undecided outputs are red, and a line says how many.
+    The best checkpoint carries an asterisk, and those that cannot be told apart from it a tilde: paired tests over the
+    verdicts in `graded`, by key, without which nothing is said. Rows with undecided outputs are red, and a line says how many.
     """
-    for group in group_summaries(summaries):
+    for group in group_summaries(summaries, graded):
         console.print(_rich_table(group))
         for sentence in undecided_sentences(group):
             console.print(Text(sentence, style="bold red"))
-        for sentence in filter(None, (best_sentence(group), detectable_sentence(group))):
+        for sentence in standing_sentences(group):
             console.print(Text(sentence, style="dim"))
 
 
-def markdown_table(summaries: Iterable[Summary]) -> str:
+def markdown_table(summaries: Iterable[Summary], graded: Mapping[str, Graded] | None = None) -> str:
     """The same tables and sentences as Markdown (GitHub's dialect), ending in a newline; "" for no summaries."""
-    return "\n".join(_markdown_group(group) for group in group_summaries(summaries))
+    return "\n".join(_markdown_group(group) for group in group_summaries(summaries, graded))
 
 
 def table_cells(row: Row) -> tuple[str, ...]:
     """The row's cells in the order of COLUMNS."""
     summary = row.summary
-    shares = [percent(summary[name]) for name in SHARES]
+    shares = [percent(summary[name]) for name in LEVELS]
     failures = [percent(summary[name]) for name in ("truncated", "no_box")]
     return (row.label, f"{summary['n']:,}", *shares, interval(summary), *failures, mean_tokens(summary))
 
@@ -63,10 +63,11 @@ def _rich_table(group: Group) -> Table:
         # Two-word headers are broken: the cells under them are narrow, and 80 columns are few.
         header = Text(column.replace(" ", "\n"), style="dim")
         table.add_column(header, justify="left" if column == "checkpoint" else "right", no_wrap=True)
-    best = best_row(group)
+    best, indistinct = best_row(group), indistinct_rows(group)
     for row in group.rows:
         label, *figures = table_cells(row)
-        marked = f"{label} {BEST_MARK}" if row is best else label
+        mark = BEST_MARK if row is best else INDISTINCT_MARK if row in indistinct else ""
+        marked = f"{label} {mark}".rstrip()
         style = "red" if undecided(row.summary) else "bold" if row is best else ""
         table.add_row(*(Text(cell, style=style) for cell in (marked, *figures)))
     return table
@@ -78,8 +79,7 @@ def _markdown_group(group: Group) -> str:
     for row in group.rows:
         cells = [_markdown_text(cell) for cell in table_cells(row)]
         lines.append(_markdown_line([f"**{cell}**" for cell in cells] if row is best else cells))
-    sentences = [*undecided_sentences(group), best_sentence(group), detectable_sentence(group)]
-    for sentence in filter(None, sentences):
+    for sentence in (*undecided_sentences(group), *standing_sentences(group)):
         lines += ["", _markdown_text(sentence)]
     return "\n".join(lines) + "\n"
 

@@ -12,15 +12,28 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from eval.records import UserError
-from eval.report import load_summaries, markdown_table, terminal_table, write_report
+from eval.report import load_graded, load_summaries, markdown_table, terminal_table, write_report
 from eval.report.load import load_evaluations, load_items, read_lines
 from eval.report.pages import TEMPLATES, clip, split_at_box
 from eval.report.plots import accuracy_curve
-from eval.report.ranking import best_row, best_sentence, group_summaries, indistinct_rows, make_group, title
+from eval.report.ranking import (
+    best_row,
+    best_sentence,
+    detectable_sentence,
+    group_summaries,
+    groups_sentence,
+    indistinct_rows,
+    make_group,
+    picked_sentence,
+    standing_sentences,
+    title,
+)
+from eval.scores import LEVELS, Graded
 from eval.stats import wilson
 
 GRADER = "1"
@@ -174,9 +187,19 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def as_terminal(summaries: list[dict[str, Any]], width: int = 80) -> str:
+def make_graded(summaries: Iterable[dict[str, Any]], sha: str = "ab") -> dict[str, Graded]:
+    """Verdicts by key: each right on as many problems as its summary says, a little further on for each step."""
+    graded = {}
+    for summary in summaries:
+        scores = np.roll(np.arange(summary["n"]) < summary["statuses"]["correct"], summary["step"] or 0) * 1.0
+        ids = tuple(f"p{number}" for number in range(summary["n"]))
+        graded[summary["key"]] = Graded(sha, 1, ids, dict.fromkeys(LEVELS, scores), {})
+    return graded
+
+
+def as_terminal(summaries: list[dict[str, Any]], width: int = 80, graded: dict[str, Graded] | None = None) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system="standard")
-    terminal_table(summaries, console)
+    terminal_table(summaries, console, graded)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -259,10 +282,79 @@ def test_items_keep_the_order_of_the_benchmark_and_say_what_is_not_graded(report
 def test_the_best_and_what_cannot_be_told_apart(
     rights: dict[int | None, int], best: str, indistinct: list[str]
 ) -> None:
-    group = make_group([make_summary(step, right) for step, right in rights.items()])
+    summaries = [make_summary(step, right) for step, right in rights.items()]
+    group = make_group(summaries, make_graded(summaries))
     assert best_row(group).label == best
     assert [row.label for row in indistinct_rows(group)] == indistinct
     assert ("cannot be told apart" in best_sentence(group)) == bool(indistinct)
+
+
+@pytest.mark.parametrize(
+    ("rights", "sentences"),
+    [
+        (
+            {None: 0, 15: 91, 30: 90, 45: 96, 50: 20, 55: 21, 60: 22},
+            [
+                "Best: step 45, 80.0% (72.0–86.2); cannot be told apart from step 15 and step 30.",
+                "Behind it, in groups that cannot be told apart: step 60, step 55 and step 50.",
+                "Being the best of 6 here flatters it by about 3.5 points: expect 76.5% on new problems.",
+                "120 problems can show a difference of 17.0 points or more "
+                "(paired test, 44.2% of problems discordant between the best two, 80% power).",
+            ],
+        ),
+        (
+            {15: 24, 30: 96},
+            [
+                "Best: step 30, 80.0% (72.0–86.2); told apart from all others.",
+                "Being the best of 2 here flatters it by less than 0.1 points: expect 80.0% on new problems.",
+                "120 problems can show a difference of 23.6 points or more "
+                "(paired test, 85.0% of problems discordant between the best two, 80% power).",
+            ],
+        ),
+        (
+            {15: 20, 16: 20},
+            [
+                "Best: step 15, 16.7% (11.1–24.3); cannot be told apart from step 16.",
+                "Being the best of 2 here flatters it by about 0.5 points: expect 16.2% on new problems.",
+                "120 problems can show a difference of 6.5 points or more "
+                "(paired test, every discordant problem in favour of one, 80% power).",
+            ],
+        ),
+        (
+            {None: 96},
+            [
+                "120 outputs can show a difference of 9.9 points or more (paired test, 15.0% of problems discordant, 80% power)."
+            ],
+        ),
+    ],
+)
+def test_what_may_be_said_under_a_table(rights: dict[int | None, int], sentences: list[str]) -> None:
+    summaries = [make_summary(step, right) for step, right in rights.items()]
+    assert standing_sentences(make_group(summaries, make_graded(summaries))) == sentences
+
+
+def test_without_verdicts_on_the_same_problems_nothing_is_said_of_who_is_better() -> None:
+    summaries = [make_summary(15, 24), make_summary(30, 96)]
+    graded = make_graded(summaries[:1])
+    for known in (None, graded, graded | make_graded(summaries[1:], sha="other")):
+        group = make_group(summaries, known)
+        assert group.standing is None
+        assert best_sentence(group) == "Best: step 30, 80.0% (72.0–86.2)."
+        assert not groups_sentence(group) and not picked_sentence(group)
+        assert "15.0% of problems discordant" in detectable_sentence(group)
+
+
+@pytest.mark.parametrize(("best", "apart"), [(96, True), (14, False)])
+def test_whether_the_best_can_be_told_from_the_base(best: int, apart: bool) -> None:
+    summaries = [make_summary(None, 10), make_summary(15, 9), make_summary(30, best)]
+    standing = make_group(summaries, make_graded(summaries)).standing
+    assert standing and standing.over_base is apart
+
+
+def test_a_long_sweep_names_eight_and_counts_the_rest() -> None:
+    summaries = [make_summary(step, 60 - step % 3) for step in range(1, 101)]
+    sentence = best_sentence(make_group(summaries, make_graded(summaries)))
+    assert sentence.count("step") <= 10 and " more." in sentence
 
 
 @pytest.mark.parametrize(
@@ -297,14 +389,16 @@ def test_a_limit_makes_its_own_group_and_is_in_its_title() -> None:
 
 
 def test_the_terminal_table_fits_80_columns_and_shows_every_figure(reports: Path) -> None:
-    shown = as_terminal(load_summaries(reports))
+    summaries = load_summaries(reports)
+    shown = as_terminal(summaries, graded=load_graded(reports, summaries))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in shown
     assert "step 60 * 120 70.0% 75.0% 80.0% 72.0–86.2 2.5% 5.0% 90" in plain(shown)
-    assert "120 outputs can show a difference of 9.9 points or more" in plain(shown)
+    assert "120 problems can show a difference of 11.7 points or more (paired test, 20.8% of problems" in plain(shown)
     assert "math500, first 50 problems only" in shown
-    assert "cannot be told apart from step 60, step 30 and step 15" in plain(shown)
+    assert "step 45 * 50" in plain(shown) and "step 60 ~ 50" in plain(shown) and "step 15 50" in plain(shown)
+    assert "cannot be told apart from step 60 and step 30." in plain(shown)
 
 
 def test_undecided_outputs_are_red_and_counted() -> None:
@@ -380,10 +474,13 @@ def test_the_index_tells_the_story(reports: Path) -> None:
     text = " ".join(re.sub(r"<[^>]*>", "", Page(index).text).split())
     assert index == reports / "index.html"
     for expected in (
-        "80.0% 72.0–86.2 best: step 60, +80.0 points over base (intervals apart)",
+        "80.0% 72.0–86.2 best: step 60, +80.0 points over base (told apart)",
         "math500, first 50 of 500",
-        "cannot be told apart from step 60, step 30 and step 15",
-        "120 outputs can show a difference of 9.9 points",
+        "+20.0 points over base (told apart)",
+        "cannot be told apart from step 60 and step 30.",
+        "step 60 not told apart 50",
+        "120 problems can show a difference of 11.7 points",
+        "flatters it by less than 0.1 points: expect 79.9% on new problems",
         "checkpoints/demo/checkpoint-75 on synthetic-test: 7 of 120 outputs",
         "max tokens 512",
         "name vllm, version 0.32.0",
