@@ -5,16 +5,16 @@ rung is a pure, bounded function of the two strings and runs anywhere; a Step wi
 rung, which runs in a worker process (see `pool`).
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from graders import algebra, structure
-from graders.expression import LOG_BASES, Node, TooLarge, Unreadable, names, parse, with_log_base
-from graders.normalize import normalize, same_format
-from graders.numeric import canonical_decimal, decimal_places, parse_number
-from graders.structure import Question, some
+from graders import algebra
+from graders.compare import Question, compare, some
+from graders.expression import LOG_BASES, Node, TooLarge, Unreadable, names, with_log_base
+from graders.grammar import parse
+from graders.normalize import drop_units, normalize, same_format
+from graders.numeric import canonical_decimal, decimal_places, same_number
 
 # An answer longer than this is compared as a string only. The longest gold answer of the public math benchmarks has
 # fewer than 1,000 characters, and the time of the rules is linear in this number.
@@ -51,11 +51,11 @@ def climb(answer: str, gold: str, judge: Judge | None = None) -> Step:
     left, right = normalize(gold), normalize(answer)
     if same_format(left, right):
         return Step(True, False, True, "normalized")
-    decided = _numeric(left, right)
+    decided = same_number(left, right)
     if decided is not None:
         return Step(decided, False, False, "numeric")
     formulas = _Formulas(judge)
-    decision = structure.compare(left, right, formulas)
+    decision = compare(left, right, formulas)
     rule = formulas.rule if decision.rule == "structure:formula" and formulas.rule else decision.rule
     if decision.equal is None and formulas.refused:
         return Step(None, False, False, f"refused: {formulas.refused}", refused=True)
@@ -78,16 +78,8 @@ def _trimmed(text: str) -> str:
     return text
 
 
-def _numeric(gold: str, answer: str) -> bool | None:
-    left, right = canonical_decimal(gold), canonical_decimal(answer)
-    if left is not None and right is not None:
-        return left == right
-    left_value, right_value = parse_number(gold), parse_number(answer)
-    return None if left_value is None or right_value is None else left_value == right_value
-
-
 class _Formulas:
-    """Answers the questions of `structure` about two formulas, and remembers what decided or refused."""
+    """Answers the questions of `compare` about two formulas, and remembers what decided or refused."""
 
     def __init__(self, judge: Judge | None) -> None:
         self.judge = judge
@@ -133,7 +125,7 @@ def _ask(gold: Node, answer: Node, gold_text: str, question: Question) -> bool |
 
 def _readable(text: str) -> str:
     r"""A normalized text as the grammar wants it: degrees as a factor, other units gone."""
-    return re.sub(r"\\unit\{[^{}]*\}", "", text.replace("\\unit{degree}", "\\degree "))
+    return drop_units(text.replace("\\unit{degree}", "\\degree "))
 
 
 def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:

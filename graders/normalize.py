@@ -110,8 +110,8 @@ def _text_units(text: str) -> str:
 def _plain_units(text: str) -> str:
     def marked(found: re.Match[str]) -> str:
         # One letter after a number is a variable unless it is set as text.
-        unit = canonical_unit(found[2] + re.sub(r"[\s{}]", "", found[3] or "")) if len(found[2]) > 1 else None
-        unit = unit or (canonical_unit(found[2]) if not found[2].isascii() else None)
+        is_word = len(found[2]) > 1 or not found[2].isascii()
+        unit = canonical_unit(found[2] + re.sub(r"[\s{}]", "", found[3] or "")) if is_word else None
         return f"\\unit{{{unit}}}" if unit else found.group()
 
     return _PLAIN_UNIT.sub(marked, text)
@@ -127,6 +127,7 @@ _SPACING = re.compile(
     r"|\\(?:q?quad|thinspace|medspace|enspace|displaystyle|limits|nolimits)(?![A-Za-z]))+"
 )
 _THOUSANDS_COMMA = re.compile(r"[^,]*?(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])[^,]*")
+_COMMA_OF_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 _DIGIT_GROUPS = re.compile(r"(?<![\d.])(\d{1,3})((?:(?:\{,\}|,?\\[,!:; ]\s*| )\d{3})+)(?!\d)")
 
 
@@ -136,8 +137,9 @@ def _spacing(text: str) -> str:
 
 def _digit_groups(text: str) -> str:
     text = _DIGIT_GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
-    if "," in text and not re.search(r"[(\[{;]|, ", text) and _THOUSANDS_COMMA.fullmatch(text):
-        return text.replace(",", "")
+    bare = _TEXT_GROUP.sub("", text)  # a unit in braces does not make a list of the number before it
+    if "," in bare and not re.search(r"[(\[{;]|, ", bare) and _THOUSANDS_COMMA.fullmatch(bare):
+        return _COMMA_OF_THOUSANDS.sub("", text)
     return text
 
 
@@ -196,7 +198,7 @@ RULES: tuple[Rule, ...] = (
         _digit_groups,
         "thousands separators, where commas can be nothing else",
         (("1,234", "1234"), ("1{,}000{,}000", "1000000"), (r"11,\! 111", "11111"), (r"1\,234", "1234"),
-         ("1 000", "1000"), ("1,23", "1,23"), ("(100,200)", "(100,200)")),
+         ("1 000", "1000"), (r"12,000\text{ m}", r"12000\text{ m}"), ("1,23", "1,23"), ("(100,200)", "(100,200)")),
     ),
     Rule(
         "currency",
@@ -319,6 +321,7 @@ RULES: tuple[Rule, ...] = (
 _UNICODE_TABLE = str.maketrans(_UNICODE)
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _UNIT = re.compile(r"\\unit\{([^{}]*)\}")
+_UNIT_BEFORE_DIGIT = re.compile(r"\\unit\{[^{}]*\}\s*(?=[\d.])")
 
 
 def _unicode(text: str) -> str:
@@ -349,7 +352,12 @@ def without_units(text: str) -> tuple[str, tuple[str, ...]]:
     """A normalized text with its unit markers taken out, and the units that were marked, in order."""
     if "\\unit" not in text:
         return text, ()
-    return _UNIT.sub("", text), tuple(_UNIT.findall(text))
+    return drop_units(text), tuple(_UNIT.findall(text))
+
+
+def drop_units(text: str) -> str:
+    """A normalized text without its unit markers; digits on both sides of one do not become a number."""
+    return _UNIT.sub("", _UNIT_BEFORE_DIGIT.sub(" ", text))
 
 
 def same_format(gold: str, answer: str) -> bool:

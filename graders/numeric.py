@@ -3,10 +3,15 @@ r"""Exact rationals from any notation of a number. No floats: `0.1` is 1/10.
 Input has gone through `normalize`, so unicode digits, thousands separators and `\dfrac` are already plain.
 """
 
+import math
 import re
 from fractions import Fraction
 
 MAX_DIGITS = 1_000  # digits of a number that becomes a Fraction; longer plain numbers are compared as strings
+# How far a printed double may lie from the exact result of the program that printed it, in units of its last place. The
+# golds of GSM-Hard that are such prints of short decimals or fractions lie at most 4 away.
+DOUBLE_ULPS = 4
+MIN_DOUBLE_DIGITS = 16  # a double holds 15 digits of any decimal; only noise, or a full expansion, needs more
 MAX_EXPONENT = 2_000  # of a power of ten; `1e999999999` is refused, not computed
 
 _DECIMAL = re.compile(r"([+-]*)0*(\d*)(?:\.(\d*))?")
@@ -49,10 +54,38 @@ def parse_number(text: str) -> Fraction | None:
     return next((value for value in values if value is not None), None)
 
 
+def same_number(gold: str, answer: str) -> bool | None:
+    """Whether two number literals are the same number; None if one is no literal. Plain decimals may have any length."""
+    left, right = canonical_decimal(gold), canonical_decimal(answer)
+    double = None if left is None else printed_double(left)
+    if left is not None and right is not None and double is None:
+        return left == right
+    left_value, right_value = parse_number(gold), parse_number(answer)
+    if left_value is None or right_value is None:
+        return None if left is None or right is None else False
+    return left_value == right_value or (double is not None and is_near_double(double, right_value))
+
+
 def decimal_places(text: str) -> int:
     """Number of digits after the point of a plain decimal literal, 0 for anything else."""
     found = _DECIMAL.fullmatch(text)
     return len(found[3] or "") if found else 0
+
+
+def printed_double(text: str) -> float | None:
+    """The double whose shortest print a canonical decimal is, where the print has more digits than a double holds.
+
+    `0.30000000000000004` is what a program prints for 0.1 + 0.2: it stands for the exact number beside it.
+    """
+    digits = text.lstrip("-").replace(".", "").lstrip("0")
+    if "." not in text or not MIN_DOUBLE_DIGITS <= len(digits) <= MIN_DOUBLE_DIGITS + 1:
+        return None
+    return float(text) if repr(float(text)) == text else None
+
+
+def is_near_double(double: float, exact: Fraction) -> bool:
+    """Whether an exact number lies within the noise of a few operations on doubles."""
+    return abs(Fraction(double) - exact) <= DOUBLE_ULPS * Fraction(math.ulp(double))
 
 
 def _fraction(text: str) -> Fraction | None:

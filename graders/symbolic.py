@@ -6,15 +6,15 @@ parser; nothing here turns text into code. Formulas are equal if they agree at e
 are added for the largest and the smallest number met on the way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import mpmath
 
 from graders.algebra import sample_point
+from graders.compare import Question
 from graders.expression import Node, TooLarge, names
-from graders.structure import Question
 
 BASE_DIGITS = 60  # digits beyond those that the sizes of the numbers take up
 MAX_DIGITS = 4_000  # a tower or factorial that needs more is refused
@@ -22,6 +22,7 @@ GUARD_DIGITS = 25  # digits given to rounding errors when two values are called 
 MAX_ARGUMENT = 10_000  # of factorials and hyperbolic functions, whose values grow at least exponentially
 POINTS = 12  # sample points for formulas with variables, some of them negative, some beyond 10
 ENOUGH_POINTS = 6  # agreeing points after which the rest are not looked at
+STEP_POINTS = 40  # whole numbers up to 600 at which formulas with floor or ceiling are compared too
 MIN_POINTS = 2  # agreeing points without which nothing is concluded
 _CONSTANTS = frozenset(["pi", "e", "i"])
 
@@ -64,22 +65,36 @@ def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
     """Values of both formulas at the sample points where both are defined, real ones if there are enough."""
     variables = names(gold) | names(answer)
     constant = not variables - _CONSTANTS
+    stepwise = not constant and (_has_steps(gold) or _has_steps(answer))
+    enough = POINTS + STEP_POINTS if stepwise else ENOUGH_POINTS
     found: list[_Pair] = []
     refused: TooLarge | None = None
-    for seed in range(1 if constant else POINTS):
-        point = {name: Fraction(value.real) for name, value in sample_point(variables, seed).items()}
+    for point in _points(variables, 1 if constant else POINTS, STEP_POINTS if stepwise else 0):
         try:
             found.append(_value_pair(gold, answer, point, question))
         except TooLarge as error:
             refused = error
         except (_NoValue, ZeroDivisionError, ValueError, OverflowError):
             continue
-        if sum(pair.is_real() for pair in found) >= ENOUGH_POINTS:
+        if sum(pair.is_real() for pair in found) >= enough:
             break
     if refused is not None and len(found) < (1 if constant else MIN_POINTS):
         raise refused
     real = [pair for pair in found if pair.is_real()]
     return real if len(real) >= MIN_POINTS and "i" not in variables else found
+
+
+def _points(variables: frozenset[str], count: int, whole: int) -> Iterator[dict[str, Fraction]]:
+    """So many sample points of any kind, then so many of whole numbers."""
+    for seed in range(count):
+        yield {name: Fraction(value.real) for name, value in sample_point(variables, seed).items()}
+    for seed in range(whole):
+        yield {name: Fraction(round(20 * value.real)) for name, value in sample_point(variables, seed).items()}
+
+
+def _has_steps(node: Node) -> bool:
+    """Whether a formula is constant between jumps, so that a few points may all lie on equal steps."""
+    return node.name in ("floor", "ceil") or any(map(_has_steps, node.children))
 
 
 def _value_pair(gold: Node, answer: Node, point: Mapping[str, Fraction], question: Question) -> _Pair:

@@ -98,6 +98,17 @@ def canonical_unit(text: str) -> str | None:
     return None
 
 
+_MARKED = re.compile(r"\\unit\{([^{}]*)\}")
+
+
+def units_differ(left: str, right: str) -> bool:
+    """Whether two normalized texts both name units, and not the same ones."""
+    if "\\unit" not in left or "\\unit" not in right:
+        return False
+    found = [set(filter(None, _MARKED.findall(text))) for text in (left, right)]
+    return all(found) and found[0] != found[1] and "unit" not in found[0] | found[1]
+
+
 def compatible(left: str, right: str) -> bool:
     """Whether two canonical units (empty: none written) may stand for each other: one is missing or unspecific."""
     return left == right or not left or not right or "unit" in (left, right)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from graders.expression import TooLarge, Unreadable, names, parse
+from graders.expression import TooLarge, Unreadable, names
+from graders.grammar import parse
 from graders.normalize import normalize
 
 

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("grader_version.json")
 # The modules that decide, limits included. The command line and the explanations do not.
 RULES = [
-    "algebra", "boxed", "expression", "ladder", "normalize", "numeric", "pool", "structure", "symbolic", "units",
-    "worker",
+    "algebra", "boxed", "compare", "exact", "expression", "field", "grammar", "ladder", "normalize", "numeric", "pool",
+    "ranges", "structure", "symbolic", "units", "words", "worker",
 ]  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from graders.compare import Question, compare
 from graders.normalize import normalize
-from graders.structure import Question, compare, read
+from graders.structure import read
 
 
 @pytest.mark.parametrize(

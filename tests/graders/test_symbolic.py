@@ -2,7 +2,8 @@
 
 import pytest
 
-from graders.expression import TooLarge, parse
+from graders.expression import TooLarge
+from graders.grammar import parse
 from graders.normalize import normalize
 from graders.symbolic import judge
 
