@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train eval report test lint format bench lock
+.PHONY: help setup demo train eval report compare test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -51,6 +51,11 @@ eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH
 
 report: setup ## rebuild reports/index.html from what is stored
 	@$(PYTHON_BIN) -m eval report
+
+compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evaluated before); BENCH=a,b JSON=1
+	@test -n "$(A)" -a -n "$(B)" || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
+	@$(PYTHON_BIN) -m eval compare "$(A)" "$(B)" $(if $(filter command environment,$(origin BENCH)),--benchmark $(BENCH)) \
+	  $(if $(JSON),--json)
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
 	@$(PYTHON_BIN) -m pytest -q

@@ -1,4 +1,4 @@
-"""python -m eval: score checkpoints, write reports, list and check benchmarks."""
+"""python -m eval: score checkpoints, write reports, compare two models, list and check benchmarks."""
 
 from __future__ import annotations
 
@@ -77,6 +77,23 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def compare(args: argparse.Namespace) -> int:
+    """Compares two models on the same problems; the tables go to stdout, with --json to stderr and the array to stdout."""
+    from eval.compare import compare as pair_up
+    from eval.compare import find_side, untrusted
+    from eval.report.comparison import as_json, print_comparisons
+
+    a, b = find_side(args.a, args.reports), find_side(args.b, args.reports)
+    comparisons, left_out = pair_up(a, b, args.benchmark.split(",") if args.benchmark else ())
+    print_comparisons(a, b, comparisons, left_out, console_on(sys.stderr if args.json else sys.stdout))
+    if args.json:
+        json.dump([as_json(comparison) for comparison in comparisons], sys.stdout, indent=1)
+        print()
+    for sentence in untrusted(comparisons):
+        print(f"not to be trusted: {sentence}", file=sys.stderr)
+    return 1 if untrusted(comparisons) else 0
+
+
 def benchmarks(args: argparse.Namespace) -> int:
     """Lists benchmarks; with --check, every reference answer must grade itself."""
     from eval import benchmarks as known
@@ -108,7 +125,7 @@ def _printed(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="run | report | benchmarks")
+    commands = parser.add_subparsers(required=True, metavar="run | report | compare | benchmarks")
 
     command = commands.add_parser("run", help="score checkpoints on benchmarks")
     command.set_defaults(command=run)
@@ -142,6 +159,18 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="rebuild the pages and print the table")
     command.set_defaults(command=report)
     command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+
+    command = commands.add_parser("compare", help="two models on the same problems: paired table, flips, verdict")
+    command.set_defaults(command=compare)
+    for side in ("a", "b"):
+        command.add_argument(
+            side,
+            metavar=side.upper(),
+            help="an evaluated checkpoint, run (its last checkpoint), hub id, or key of the store",
+        )
+    command.add_argument("--benchmark", metavar="NAME[,NAME]", help="default: all that both were evaluated on")
+    command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    command.add_argument("--json", action="store_true", help="one JSON array on stdout")
 
     command = commands.add_parser("benchmarks", help="list benchmarks, or check that their answers grade themselves")
     command.set_defaults(command=benchmarks)
