@@ -138,12 +138,17 @@ def _steady_ratio(pairs: list[_Pair], positive: bool) -> bool | None:
     zeros = [(_is_zero(pair.gold, pair.noise), _is_zero(pair.answer, pair.noise)) for pair in pairs]
     if any(left != right for left, right in zeros):
         return False
-    ratios = [(pair.gold / pair.answer, pair.digits) for pair, (zero, _) in zip(pairs, zeros, strict=True) if not zero]
+    ratios = [(_quotient(pair), pair.digits) for pair, (zero, _) in zip(pairs, zeros, strict=True) if not zero]
     if len(ratios) < MIN_POINTS:
         return None
     first = ratios[0][0]
     steady = all(_is_close(ratio, first, digits, -digits) for ratio, digits in ratios)
     return steady and (not positive or first.real > 0)
+
+
+def _quotient(pair: _Pair) -> mpmath.mpc:
+    with mpmath.workdps(pair.digits):  # at mpmath's 15 digits, y+10^9 would be a multiple of y+10^9+1
+        return pair.gold / pair.answer
 
 
 def _is_close(left: mpmath.mpc, right: mpmath.mpc, digits: int, noise: int) -> bool:

@@ -59,17 +59,17 @@ _SPELLINGS = {
     "元": "元",
     "度": "度",
 }
-# Things that are counted. They are units of one kind: which one is written does not make a number another number.
+# Things that are counted, all one unit: which of them is written does not make a number another number. A measure is
+# another unit, so 18 ways are not 18 minutes.
 _COUNTED = (
     "people person persons men women boys girls children students members players teams pairs groups ways solutions "
     "points times apples oranges marbles balls books pages cards coins pennies nickels dimes quarters boxes bags "
     "pieces items cookies tickets games cars triangles squares rectangles lines sides edges vertices faces numbers "
     "integers digits zeros factors divisors terms values outcomes arrangements combinations permutations subsets "
-    "elements steps tiles blocks cubes rows columns seats rooms houses trees flowers birds dogs cats eggs animals "
-    "miles/hour"
+    "elements steps tiles blocks cubes rows columns seats rooms houses trees flowers birds dogs cats eggs animals"
 )
 _CANONICAL = {spelling: name for name, row in _SPELLINGS.items() for spelling in row.split()}
-_CANONICAL |= dict.fromkeys(_COUNTED.split(), "unit")
+_CANONICAL |= dict.fromkeys(_COUNTED.split(), "count")
 _CANONICAL["miles/hour"] = "mph"
 _CANONICAL["mile/h"] = "mph"
 
@@ -87,7 +87,7 @@ def canonical_unit(text: str) -> str | None:
         found = pattern.match(text)
         if found:
             base = canonical_unit(found[1] or found[2])
-            return base and (base if base == "unit" else f"{base}^{power}")
+            return base and (base if base in ("unit", "count") else f"{base}^{power}")
     if text in _CANONICAL:
         return _CANONICAL[text]
     parts = re.split(r" +per +| *(?<!\^)/ *", text)

@@ -43,6 +43,8 @@ def test_equal(gold: str, answer: str, expected: bool | None) -> None:
         (r"\sin(2x)", r"\sin x\cos x", "proportional", True),
         (r"\sin(2x)", r"-\sin x\cos x", "positive", False),
         (r"\sin(2x)", r"\sin x", "proportional", False),
+        ("y+355025908", "y+355025907", "proportional", False),  # a ratio of 1 and a bit in the 18th digit
+        ("y+355025908", "2y+710051816", "proportional", True),
     ],
 )
 def test_ratio(gold: str, answer: str, question: str, expected: bool) -> None:
