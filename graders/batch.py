@@ -41,30 +41,35 @@ def grade_answers(
 
     A pair that was decided before is not judged again (see `cache`).
     """
+    advance = _counter(progress, len(pairs))
     verdicts: dict[tuple[str | None, str], Verdict | None] = {}
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(pairs))
-
     for pair in pairs:
         if pair not in verdicts:
             verdicts[pair] = _known_verdict(*pair) or _cheap_verdict(*pair)
         if verdicts[pair] is not None:
-            advance()
+            advance(1)
     undecided = [(pair[0], pair[1]) for pair, verdict in verdicts.items() if verdict is None and pair[0] is not None]
-    replies = pool.judge_many(undecided, workers, advance)
+    replies = pool.judge_many(undecided, workers, lambda: advance(1))
     for (answer, gold), reply in zip(undecided, replies, strict=True):
         verdicts[answer, gold] = _worker_verdict(answer, reply)
-    for (known_answer, gold), verdict in verdicts.items():
-        if verdict is not None and known_answer is not None:
-            cache.remember(gold, known_answer, GRADER_VERSION, verdict)
-    if progress is not None and done < len(pairs):
-        progress(len(pairs), len(pairs))  # repeated pairs are judged once
+    for (known, gold), verdict in verdicts.items():
+        if verdict is not None and known is not None:
+            cache.remember(gold, known, GRADER_VERSION, verdict)
+    advance(len(pairs))  # repeated pairs are judged once
     return [verdict for verdict in map(verdicts.get, pairs) if verdict is not None]
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """A function that reports so many more as done, up to the total."""
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        if progress is not None and done < total:
+            done = min(done + more, total)
+            progress(done, total)
+
+    return advance
 
 
 def _known_verdict(answer: str | None, gold: str) -> Verdict | None:

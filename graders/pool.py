@@ -47,22 +47,24 @@ class _Worker:
             [sys.executable, "-m", "graders.worker", str(CPU_SECONDS)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path}, bufsize=0,
+            process_group=0,  # it forks; the group is killed as one, and Ctrl-C reaches this process only
         )  # fmt: skip
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.input, self.output = self.process.stdin, self.process.stdout
         self.received = b""
+        self.usable = True  # for another pair
         self.index = -1  # of the pair in hand
         self.deadline = 0.0
 
     def ask(self, index: int, answer: str, gold: str) -> None:
-        assert self.process.stdin is not None
         self.index, self.received, self.deadline = index, b"", time.monotonic() + WALL_SECONDS
         request = json.dumps({"answer": answer, "gold": gold}) + "\n"
         with contextlib.suppress(BrokenPipeError):  # a worker that died while idle: its closed output is the reply
-            self.process.stdin.write(request.encode())
+            self.input.write(request.encode())
 
     def read(self) -> Reply | None:
-        """The reply, None while it is incomplete. A closed pipe is the kernel's answer: the CPU limit."""
-        assert self.process.stdout is not None
-        chunk = os.read(self.process.stdout.fileno(), 1 << 16)
+        """The reply, None while it is incomplete."""
+        chunk = os.read(self.output.fileno(), 1 << 16)
         self.received += chunk
         if not chunk:
             return self.post_mortem()
@@ -72,22 +74,21 @@ class _Worker:
         return Reply(reply["equal"], reply["rule"], reply["cpu_ms"])
 
     def post_mortem(self) -> Reply:
+        self.usable = False
         code = self.process.wait()
-        if code == -signal.SIGPROF:
-            return Reply(None, "limit: CPU seconds", 1000 * CPU_SECONDS)
         if code < 0:
             return Reply(None, f"limit: worker ended by signal {-code}", 0.0)
         return Reply(None, f"error: the worker ended with exit code {code}; is mpmath installed?", 0.0)
 
     def stop(self) -> None:
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.input.close()
+        self.output.close()
 
 
-_idle: list[_Worker] = []  # kept for the next call: a worker takes 0.2 s to start
+_idle: list[_Worker] = []  # kept for the next call: a worker takes 0.3 s to start
 _owner = os.getpid()
 _lock = threading.Lock()
 
@@ -101,31 +102,34 @@ def judge_many(
     pairs: Sequence[tuple[str, str]], workers: int | None = None, done: Callable[[], None] | None = None
 ) -> list[Reply]:
     """Replies for (answer, gold) pairs, in input order; no pairs start no worker. `done` is called once a pair."""
-    replies: list[Reply | None] = [None] * len(pairs)
-    with _lock:
+    replies: dict[int, Reply] = {}
+    todo = list(reversed(range(len(pairs))))
+    size = min(workers or default_workers(), len(pairs))
+    busy: list[_Worker] = []
+    with _lock, selectors.DefaultSelector() as selector:
         _forget_after_fork()
-        busy: list[_Worker] = []
-        todo = list(reversed(range(len(pairs))))
-        size = min(workers or default_workers(), len(pairs))
-        with selectors.DefaultSelector() as selector:
+        try:
             while todo or busy:
                 while todo and len(busy) < size:
                     busy.append(_hand_out(selector, todo.pop(), pairs))
                 for worker, reply in _finished(selector, busy):
                     replies[worker.index] = reply
-                    selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
+                    selector.unregister(worker.output)
                     busy.remove(worker)
-                    _retire(worker, reply)
+                    _retire(worker)
                     if done is not None:
                         done()
-    return [reply for reply in replies if reply is not None]
+        finally:  # on Ctrl-C, nothing is left running
+            for worker in busy:
+                worker.stop()
+    return [replies[index] for index in range(len(pairs))]
 
 
 def _hand_out(selector: selectors.BaseSelector, index: int, pairs: Sequence[tuple[str, str]]) -> _Worker:
     while _idle and _idle[-1].process.poll() is not None:
         _idle.pop().stop()  # it died while it had nothing to do
     worker = _idle.pop() if _idle else _Worker()
-    selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+    selector.register(worker.output, selectors.EVENT_READ, worker)
     worker.ask(index, *pairs[index])
     return worker
 
@@ -136,12 +140,14 @@ def _finished(selector: selectors.BaseSelector, busy: Sequence[_Worker]) -> list
     ready = [key.data for key, _ in selector.select(wait)]
     found = [(worker, reply) for worker in ready if (reply := worker.read()) is not None]
     late = [worker for worker in busy if worker not in ready and time.monotonic() > worker.deadline]
+    for worker in late:
+        worker.usable = False
     return found + [(worker, Reply(None, "limit: wall clock", 0.0)) for worker in late]
 
 
-def _retire(worker: _Worker, reply: Reply) -> None:
-    """Keep a healthy worker for the next pair; a worker that met a limit is replaced."""
-    if reply.rule.startswith(("limit:", "error:")) or len(_idle) >= MAX_DEFAULT_WORKERS:
+def _retire(worker: _Worker) -> None:
+    """Keep a worker for the next pair if it can take one."""
+    if not worker.usable or len(_idle) >= MAX_DEFAULT_WORKERS:
         worker.stop()
     else:
         _idle.append(worker)

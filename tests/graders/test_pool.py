@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 STUCK = "+".join(rf"\sin(\sqrt{{{k}}}+10^{{1900}})" for k in range(2, 250))
 ALSO_STUCK = STUCK.replace("sin", "cos")
 OPEN = (r"\ln 8", r"3\ln 2")
-SECONDS_TO_START = 0.8  # of a worker that replaces a killed one, on one busy core; measured: 0.2 on a free one
 
 
 def test_a_stuck_pair_ends_as_timeout_and_the_rest_is_judged_in_order() -> None:
@@ -40,7 +39,7 @@ def test_a_hundred_stuck_pairs_are_bounded_by_the_clock(monkeypatch: pytest.Monk
     seconds = time.perf_counter() - started
     pool.shut_down()
     assert statuses == ["timeout", "correct", "timeout"] * 100
-    assert seconds < 100 * (0.1 + SECONDS_TO_START)
+    assert seconds < 100 * 0.1 + 30  # two free cores need half of the CPU seconds; a busy machine gives less than one
 
 
 @pytest.mark.parametrize(
@@ -59,6 +58,40 @@ def test_cheap_batches_start_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool.subprocess, "Popen", None)
     monkeypatch.setattr(pool, "_idle", [])
     assert [v.correct for v in grade_answers([("0.5", r"\frac12"), ("(x+1)^2", "x^2+2x+1")])] == [True, True]
+
+
+def test_an_interrupted_batch_leaves_nothing_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[pool._Worker] = []
+
+    class Recorded(pool._Worker):
+        def __init__(self) -> None:
+            super().__init__()
+            started.append(self)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "_Worker", Recorded)
+    monkeypatch.setattr(pool, "_idle", [])
+    with pytest.raises(KeyboardInterrupt):
+        pool.judge_many([OPEN, (STUCK, ALSO_STUCK)], 2, interrupt)
+    assert [worker.process.poll() is None for worker in started if worker not in pool._idle] == [False]
+    pool.shut_down()
+
+
+def test_what_the_kernel_kills_is_a_limit_and_costs_one_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of memory, the kernel picks the child that judges. No later pair may get the reply of this one."""
+    monkeypatch.setattr(pool, "_idle", [])
+    assert grade_answer(*OPEN).correct
+    (worker,) = pool._idle
+    child = Path(f"/proc/{worker.process.pid}/task/{worker.process.pid}/children").read_text().split()[0]
+    worker.ask(0, STUCK, ALSO_STUCK)
+    os.kill(int(child), 9)
+    reply = None
+    while reply is None:
+        reply = worker.read()
+    assert (reply.equal, reply.rule, worker.usable) == (None, "limit: worker ended by signal 9", False)
+    assert grade_answer(r"\ln 9", r"2\ln 3").correct
 
 
 def test_a_dead_worker_is_replaced() -> None:
