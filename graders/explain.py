@@ -1,7 +1,7 @@
 """The ladder for one pair, shown rung by rung for a person."""
 
 from graders.batch import grade_answer
-from graders.ladder import MAX_ANSWER_CHARS
+from graders.ladder import MAX_ANSWER_CHARS, climb
 from graders.normalize import RULES, normalize, same_format
 from graders.numeric import parse_number
 from graders.structure import Value, read
@@ -22,6 +22,11 @@ def explain(gold: str, answer: str) -> str:
             f"structure  {_outline(read(left))} | {_outline(read(right))}",
         ]
     verdict = grade_answer(answer, gold)
+    step = climb(answer, gold)  # without a judge: the cheap rungs alone
+    if step.equal is None or step.rule == "algebra":
+        lines.append(f"algebra    {'cannot tell' if step.equal is None else _word(step.equal)}")
+    if step.equal is None:
+        lines.append(f"symbolic   {step.rule if step.refused else _word(verdict.correct)}")
     return "\n".join([*lines, f"verdict    {verdict.status}, decided by {verdict.rule}, {verdict.cpu_ms:.2f} ms"])
 
 

@@ -7,6 +7,7 @@ from typing import TextIO
 
 SECONDS_ON_TERMINAL = 0.2  # between two repaints of the line
 SECONDS_IN_LOG = 10.0  # between two lines where nothing can be repainted
+MIN_DONE = 20  # before so many the rate is mostly start-up and tells nothing about the rest
 FIRST_SECONDS = 1.0  # a run that is over by then needs no progress line
 
 
@@ -37,7 +38,7 @@ def progress_line(
         due = now + (SECONDS_ON_TERMINAL if terminal else SECONDS_IN_LOG)
         painted = True
         rate = done / (now - started)
-        left = f"{_duration((total - done) / rate)} left" if rate else "time left unknown"
+        left = f"{_duration((total - done) / rate)} left" if done >= MIN_DONE else "time left unknown"
         line = f"{verb} {done:,} of {total:,}   {rate:,.0f}/s   {left}"
         out.write(f"\r\x1b[K{line}" if terminal else line + "\n")
         out.flush()

@@ -73,6 +73,19 @@ def test_explain_shows_every_rung(capsys: pytest.CaptureFixture[str]) -> None:
     assert "percent" in shown
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "line"),
+    [("(x+1)^2", "x^2+2x+1", "algebra    equal"), ("x", "y", "algebra    differs"),
+     (r"\ln 8", r"3\ln 2", "symbolic   equal"), ("9^9^9", "9^9^8", "symbolic   refused"),
+     ("7" * 9_000, "8", "verdict    wrong")],
+)  # fmt: skip
+def test_explain_goes_on_to_the_last_rung(
+    capsys: pytest.CaptureFixture[str], gold: str, answer: str, line: str
+) -> None:
+    assert main(["explain", gold, answer]) == 0
+    assert line in capsys.readouterr().out
+
+
 def test_as_a_module(tmp_path: Path) -> None:
     source, target = _write(tmp_path / "in.jsonl", [*LINES]), tmp_path / "out.jsonl"
     root = Path(__file__).resolve().parents[2]
