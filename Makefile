@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train eval report compare test lint format bench lock
+.PHONY: help setup demo train eval watch report compare regrade test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -26,7 +26,7 @@ LAUNCH = $(if $(filter-out 0,$(GPUS)),,$(CPU_SWITCHES)) .venv/bin/python launch.
 BENCH ?= math500
 MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
-	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(JSON),--json)
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,14 @@ train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… 
 
 eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
 	@test -n "$(CKPT)" || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS)
+	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
+
+watch: setup ## score the checkpoints of RUN=… while training writes them; takes what eval takes
+	@test -n "$(RUN)" || { echo "error: RUN is not set; make watch RUN=checkpoints/<run>" >&2; exit 2; }
+	@$(PYTHON_BIN) -m eval watch "$(RUN)" $(EVAL_OPTIONS)
+
+regrade: setup ## grade what is stored again under today's rules, without a model; shows what flips
+	@$(PYTHON_BIN) -m eval regrade
 
 report: setup ## rebuild reports/index.html from what is stored
 	@$(PYTHON_BIN) -m eval report

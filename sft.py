@@ -31,7 +31,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizer, TrainerCallb
 from trl import SFTConfig, SFTTrainer
 
 import sft_utils
-from eval import prompts
+from eval import checkpoints, prompts
 from eval.console import progress, quiet, unexpected_errors
 from eval.provenance import git_commit, installed_versions
 from eval.records import UserError, first_line
@@ -94,7 +94,11 @@ def train(config_path: Path, settings: dict[str, Any], run: Path, console: Conso
     with contextlib.ExitStack() as bar:
         trainer.add_callback(ProgressLine(trainer, console, bar))
         trainer.train(resume_from_checkpoint=arguments.resume_from_checkpoint)
-    console.print(f"{len(list(run.glob('checkpoint-*')))} checkpoints in {run}")
+    if trainer.is_world_process_zero():
+        saved = checkpoints.steps(run)
+        finished = {"steps": trainer.state.global_step, "checkpoints": [folder.name for folder in saved]}
+        write_note(run / checkpoints.FINISHED, finished)  # `eval watch` ends when it is there
+        console.print(f"{len(saved)} checkpoints in {run}")
 
 
 def choose_attention(dtype: torch.dtype, console: Console) -> str:
@@ -116,7 +120,7 @@ def refuse_to_mix(run: Path, resume_from: str | None) -> None:
         raise UserError(
             f"resume_from_checkpoint: {resume_from} is no checkpoint of a run (it has no trainer_state.json); name one."
         )
-    if not resume_from and (found := sorted(run.glob("checkpoint-*"))):
+    if not resume_from and (found := checkpoints.steps(run)):
         raise UserError(
             f"{run} holds {len(found)} checkpoints of an earlier training ({found[0].name}, …), and reports would take both for "
             "one run; set another run_name, or remove that folder."
@@ -313,6 +317,13 @@ def describe_engine(trainer: SFTTrainer) -> str:
     return f"DeepSpeed ZeRO-{trainer.deepspeed.zero_optimization_stage()}, processes: {processes}"
 
 
+def write_note(path: Path, note: dict[str, Any]) -> None:
+    """Writes JSON beside `path`, then renames: the file is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(note, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
 class CheckpointNotes(TrainerCallback):
     """Writes the notes beside the weights of every checkpoint, after the weights; run.json comes last."""
 
@@ -329,9 +340,7 @@ class CheckpointNotes(TrainerCallback):
             "engine": describe_engine(self.trainer),
         }
         for name, note in self.notes.items():
-            partial = Path(args.output_dir, f"checkpoint-{state.global_step}", f".{name}.partial")
-            partial.write_text(json.dumps(note, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            partial.replace(partial.with_name(name))
+            write_note(Path(args.output_dir, f"checkpoint-{state.global_step}", name), note)
 
 
 class ProgressLine(TrainerCallback):
@@ -364,9 +373,10 @@ def main() -> int:
     try:
         settings = read_settings(config_path)
         run = run_folder(settings)
-        with quiet(run / "train.log") as console:
+        log = run / checkpoints.TRAIN_LOG
+        with quiet(log) as console:
             console.quiet = not first
-            with unexpected_errors(run / "train.log"):
+            with unexpected_errors(log):
                 train(config_path, settings, run, console)
     except UserError as error:
         say_once(f"error: {error}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from data.synthetic import BENCHMARK, LARGEST, generate
 from eval import benchmarks, prompts
 from eval.console import quiet
-from eval.engines.base import Engine
+from eval.engines.base import Engine, Stops
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
 from eval.plan import choose_device
@@ -45,8 +45,8 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     """Start against swap, and decoding against transformers on the same prompts."""
     tokenizer = get_tokenizer(str(checkpoint))
     problems = benchmarks.load(BENCHMARK, DATA).problems
-    ids = prompts.prompt_ids(problems, tokenizer)
-    stop = [tokenizer.eos_token_id]
+    ids = prompts.prompt_ids(problems, tokenizer, prompts.describe(tokenizer))
+    stops = Stops((tokenizer.eos_token_id,))
 
     device = choose_device("auto")
     engine = Vllm(device)
@@ -55,11 +55,11 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     swap = statistics.median(
         [engine.load(folder).swap_s for folder in (checkpoint, BASE, checkpoint, BASE, checkpoint)]
     )
-    fast, tokens = [tokens_a_second(engine, ids, stop) for _ in range(ROUNDS)][-1]
+    fast, tokens = [tokens_a_second(engine, ids, stops) for _ in range(ROUNDS)][-1]
     engine.close()
     beside = HuggingFace(device)
     beside.load(checkpoint)
-    slow, _ = [tokens_a_second(beside, ids, stop) for _ in range(ROUNDS)][-1]
+    slow, _ = [tokens_a_second(beside, ids, stops) for _ in range(ROUNDS)][-1]
     beside.close()
     return [
         ("swap of weights, verified, median of 5", f"{swap:.2f} s", f"cold start {start:.1f} s", f"{start / swap:.0f}"),
@@ -72,10 +72,10 @@ def engine_rows(checkpoint: Path) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def tokens_a_second(engine: Engine, ids: list[list[int]], stop: list[int]) -> tuple[float, int]:
+def tokens_a_second(engine: Engine, ids: list[list[int]], stops: Stops) -> tuple[float, int]:
     """(output tokens a second, output tokens) over all prompts."""
     began = time.perf_counter()
-    tokens = sum(len(sample.token_ids) for _, samples in engine.generate(ids, DECODING, stop) for sample in samples)
+    tokens = sum(len(sample.token_ids) for _, samples in engine.generate(ids, DECODING, stops) for sample in samples)
     return tokens / (time.perf_counter() - began), tokens
 
 

@@ -1,24 +1,42 @@
-"""python -m eval: score checkpoints, write reports, compare two models, list and check benchmarks."""
+"""python -m eval: score checkpoints, watch a run, write reports, compare two models, grade again, list and check benchmarks."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from eval.arguments import parser
 from eval.console import console_on, quiet, unexpected_errors
 from eval.records import Decoding, UserError
+
+if TYPE_CHECKING:
+    from eval.plan import Options
+
+FLIPS_SHOWN = 20
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns 0 when done, 1 for a result that must not be trusted, 2 for a wrong request."""
-    args = _parser().parse_args(argv)
+    commands = {
+        "run": run,
+        "watch": watch,
+        "report": report,
+        "compare": compare,
+        "regrade": regrade,
+        "gc": gc,
+        "benchmarks": benchmarks,
+    }
+    args = parser(commands, __doc__).parse_args(argv)
     try:
         return int(args.command(args))
     except UserError as error:
@@ -31,41 +49,36 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Scores every checkpoint on every benchmark; the table goes to stderr, with --json the array to stdout."""
-    if args.n_samples > 1 and args.temperature == 0:
-        raise UserError(
-            f"--n-samples {args.n_samples} at --temperature 0 would be equal samples; pass a temperature above 0, such as 0.7."
-        )
-    log = args.reports / "eval.log"
-    with quiet(log) as console, unexpected_errors(log):
+    options = _options(args)
+    with _logged(args.reports) as console:
         # Imported late: torch and transformers print on import, and --help need not wait for them.
-        from eval.plan import Options
-        from eval.report import load_graded, terminal_table, write_report
-        from eval.run import evaluate, untrusted
+        from eval.run import evaluate
 
-        options = Options(
-            benchmarks=tuple(args.benchmark.split(",")),
-            decoding=Decoding(args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed),
-            reports=args.reports,
-            benchmarks_dir=args.benchmarks_dir,
-            limit=args.limit,
-            engine=args.engine,
-            device=args.device,
-            prompt=args.prompt,
-            workers=args.workers,
-        )
         summaries = list(evaluate(args.checkpoints, options, console))
-        terminal_table(summaries, console, load_graded(args.reports, summaries))
-        console.print(f"report: {write_report(args.reports)}", markup=False, soft_wrap=True)
+        shown, untrusted = _show(summaries, args.reports, console)
     if args.json:
-        json.dump([_printed(summary) for summary in summaries], sys.stdout, indent=1)
+        json.dump([_printed(summary) for summary in shown], sys.stdout, indent=1)
         print()
-    for sentence in untrusted(summaries):
-        print(f"not to be trusted: {sentence}", file=sys.stderr)
-    return 1 if untrusted(summaries) else 0
+    return _end(untrusted)
+
+
+def watch(args: argparse.Namespace) -> int:
+    """Scores the checkpoints of a run as training finishes them; ends with the run."""
+    options = _options(args)
+    with _logged(args.reports) as console:
+        from eval.run import watch as watch_run
+
+        summaries = []
+        for summary in watch_run(args.run, options, console):
+            summaries.append(summary)
+            _, untrusted = _show(summaries, args.reports, console)
+        if not summaries:
+            raise UserError(f"{args.run} has ended without a checkpoint; see its train.log.", exit_code=1)
+    return _end(untrusted)
 
 
 def report(args: argparse.Namespace) -> int:
-    """Rebuilds the pages from what is stored."""
+    """Rebuilds the pages from what is stored, and prints the tables."""
     from eval.report import load_graded, load_summaries, terminal_table, write_report
 
     if not args.reports.is_dir():
@@ -89,9 +102,55 @@ def compare(args: argparse.Namespace) -> int:
     if args.json:
         json.dump([as_json(comparison) for comparison in comparisons], sys.stdout, indent=1)
         print()
-    for sentence in untrusted(comparisons):
-        print(f"not to be trusted: {sentence}", file=sys.stderr)
-    return 1 if untrusted(comparisons) else 0
+    return _end(untrusted(comparisons))
+
+
+def regrade(args: argparse.Namespace) -> int:
+    """Grades what is stored under today's rules, without a model; shows which outputs change their status."""
+    from eval.grading import regrade as regrade_all
+    from eval.report import write_report
+    from eval.summary import untrusted
+
+    done, console = [], console_on(sys.stderr)
+    for regraded in regrade_all(args.reports, args.workers, console):
+        done.append(regraded)
+        before, after = regraded.before, regraded.after
+        points = 100 * (after["equivalent"] - before["equivalent"])
+        shares = f"{100 * before['equivalent']:.1f} -> {100 * after['equivalent']:.1f} % ({points:+.1f} points)"
+        changed = (
+            f"{len(regraded.flips)} of {after['n']} outputs change from grader {before['grader']} to {after['grader']}"
+        )
+        place = f"{after['checkpoint']} on {after['benchmark']}"
+        console.print(f"{place}: {shares}, {changed}", markup=False, soft_wrap=True)
+        for flip in regraded.flips[:FLIPS_SHOWN]:
+            answered = "no box" if flip.extracted is None else repr(flip.extracted)
+            console.print(
+                f"  {flip.id}: {flip.before} -> {flip.after}, gold {flip.gold!r}, answered {answered}", markup=False
+            )
+    print(
+        "nothing to grade again: every verdict is of today's grader."
+        if not done
+        else f"report: {write_report(args.reports)}"
+    )
+    return _end(untrusted([regraded.after for regraded in done], args.reports))
+
+
+def gc(args: argparse.Namespace) -> int:
+    """Lists what nothing refers to any more; with --delete it goes."""
+    from eval.gc import delete, unreferenced
+
+    console = console_on(sys.stdout)
+    rows = unreferenced(args.reports)
+    table = Table("path", "why", "MB")
+    for row in rows:
+        table.add_row(*map(escape, (str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}")))
+    console.print(table if rows else "nothing to delete: everything stored belongs to weights that are there.")
+    if rows and args.delete:
+        delete(rows)
+        console.print(f"deleted {len(rows)}")
+    elif rows:
+        console.print("nothing is deleted yet: pass --delete")
+    return 0
 
 
 def benchmarks(args: argparse.Namespace) -> int:
@@ -116,93 +175,71 @@ def benchmarks(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _options(args: argparse.Namespace) -> Options:
+    from eval.plan import Options
+
+    if args.n_samples > 1 and args.temperature == 0:
+        raise UserError(
+            f"--n-samples {args.n_samples} at --temperature 0 would be equal samples; pass a temperature above 0, such as 0.7."
+        )
+    if args.prompt == "tokenizer" and args.prompt_variant:
+        raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
+    return Options(
+        benchmarks=tuple(args.benchmark.split(",")),
+        decoding=Decoding(
+            args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed, args.stop == "problem"
+        ),
+        reports=args.reports,
+        benchmarks_dir=args.benchmarks_dir,
+        limit=args.limit,
+        engine=args.engine,
+        device=args.device,
+        prompt=args.prompt,
+        prompt_variant=args.prompt_variant,
+        repeats=args.repeat,
+        tensor_parallel=args.tensor_parallel,
+        actors=args.actors,
+        workers=args.workers,
+    )
+
+
+@contextmanager
+def _logged(reports: Path) -> Iterator[Console]:
+    log = reports / "eval.log"
+    with quiet(log) as console, unexpected_errors(log):
+        yield console
+
+
+def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
+    """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
+    from eval.noise import fold_repeats
+    from eval.report import load_graded, terminal_table, write_report
+    from eval.summary import untrusted
+
+    graded = load_graded(reports, summaries)
+    shown, floors = fold_repeats(summaries, graded)
+    terminal_table(shown, console, graded)
+    for summary in shown:
+        floor = floors.get(summary["key"])
+        summary["noise"] = asdict(floor) if floor else None
+        if floor:
+            console.print(f"noise floor of {summary['checkpoint']} on {summary['benchmark']}: {floor}.", markup=False)
+    console.print(f"report: {write_report(reports)}", markup=False, soft_wrap=True)
+    return shown, untrusted(summaries, reports)
+
+
+def _end(untrusted: list[str]) -> int:
+    for sentence in untrusted:
+        print(f"not to be trusted: {sentence}", file=sys.stderr)
+    return 1 if untrusted else 0
+
+
 def _printed(summary: dict[str, Any]) -> dict[str, Any]:
     """The object --json shows for one (checkpoint, benchmark); key order is part of the interface."""
     keys = "checkpoint step benchmark n strict normalized equivalent ci95 truncated no_box key reused"
     times = "start_s load_s decode_s tokens_s grade_s output_tokens"
-    return {key: summary[key] for key in f"{keys} {times} statuses grader limit".split()}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="run | report | compare | benchmarks")
-
-    command = commands.add_parser("run", help="score checkpoints on benchmarks")
-    command.set_defaults(command=run)
-    command.add_argument(
-        "checkpoints", nargs="+", metavar="CKPT", help="a checkpoint, a run folder (all its checkpoints) or a hub id"
-    )
-    command.add_argument("--benchmark", required=True, metavar="NAME[,NAME]")
-    command.add_argument(
-        "--benchmarks-dir", type=Path, metavar="DIR", help="files NAME.jsonl or NAME.jsonl.gz; default: the hub"
-    )
-    command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
-    command.add_argument("--engine", choices=("vllm", "hf"), default="vllm")
-    command.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
-    command.add_argument(
-        "--prompt",
-        choices=("training", "current"),
-        default="training",
-        help="current: score on today's sft_utils.py even if it is not what the checkpoint was trained on",
-    )
-    command.add_argument("--limit", type=_positive, metavar="N", help="only the first N problems; shown in every title")
-    command.add_argument(
-        "--max-tokens", type=_positive, default=2048, metavar="N", help="new tokens an output may have (2048)"
-    )
-    command.add_argument("--n-samples", type=_positive, default=1, metavar="K")
-    command.add_argument("--temperature", type=_not_negative, default=0.0, help="0 is greedy")
-    command.add_argument("--top-p", type=_share, default=1.0)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=_positive, help="grading processes (one a core)")
-    command.add_argument("--json", action="store_true", help="one JSON array on stdout")
-
-    command = commands.add_parser("report", help="rebuild the pages and print the table")
-    command.set_defaults(command=report)
-    command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
-
-    command = commands.add_parser("compare", help="two models on the same problems: paired table, flips, verdict")
-    command.set_defaults(command=compare)
-    for side in ("a", "b"):
-        command.add_argument(
-            side,
-            metavar=side.upper(),
-            help="an evaluated checkpoint, run (its last checkpoint), hub id, or key of the store",
-        )
-    command.add_argument("--benchmark", metavar="NAME[,NAME]", help="default: all that both were evaluated on")
-    command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
-    command.add_argument("--json", action="store_true", help="one JSON array on stdout")
-
-    command = commands.add_parser("benchmarks", help="list benchmarks, or check that their answers grade themselves")
-    command.set_defaults(command=benchmarks)
-    command.add_argument("names", nargs="*", metavar="NAME")
-    command.add_argument("--benchmarks-dir", type=Path, metavar="DIR")
-    command.add_argument("--check", action="store_true")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-
-
-def _not_negative(text: str) -> float:
-    if not 0 <= (value := _number(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
-    return value
-
-
-def _share(text: str) -> float:
-    if not 0 < (value := _number(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in (0, 1]")
-    return value
+    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise"
+    return {key: summary.get(key) for key in f"{keys} {times} {more}".split()}
 
 
 if __name__ == "__main__":

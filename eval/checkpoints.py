@@ -1,4 +1,4 @@
-"""Model folders that are sure to load: found, complete, and identified by their content."""
+"""Model folders that are sure to load: found, complete, identified by their content, and watched for while training goes on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -16,6 +17,10 @@ from eval.records import Checkpoint, UserError, first_line
 STEP = re.compile(r"checkpoint-(\d+)$")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HASH_BLOCK_BYTES = 1 << 22
+# What sft.py leaves in a run's folder: its log from the beginning, and a last file when it has ended.
+TRAIN_LOG, FINISHED = "train.log", "finished.json"
+POLL_S = 2.0
+SETTLED_S = 8.0  # a checkpoint of another trainer that has not changed for so long is taken to be whole
 
 
 def resolve(names: Iterable[str]) -> list[Checkpoint]:
@@ -36,14 +41,13 @@ def find(name: str) -> list[Path]:
         raise UserError(f"{name} does not exist{_similar(path)}; pass a checkpoint, a run folder or a hub id.")
     if not path.is_dir():
         raise UserError(f"{name} is a file; pass the folder that holds config.json and the weights.")
-    if (path / "config.json").is_file():
-        return [path]
-    steps = sorted((folder for folder in path.glob("checkpoint-*") if STEP.search(folder.name)), key=_step)
-    if not steps:
+    # Some trainers leave the last model beside its checkpoints; where it is the last one's twin, it shares its score.
+    found = [*steps(path), *([path] if (path / "config.json").is_file() else [])]
+    if not found:
         raise UserError(
             f"{name} has neither config.json nor checkpoint-<step> folders; pass a checkpoint or a run folder."
         )
-    return steps
+    return found
 
 
 def is_hub_id(name: str) -> bool:
@@ -71,6 +75,22 @@ def weights_sha(folder: Path) -> str:
             while block := file.read(HASH_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def tokenizer_sha(folder: Path) -> str:
+    """sha256 (hex) of the tokenizer's own file; "" where it is stored in another way."""
+    path = folder / "tokenizer.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def stop_token_ids(folder: Path) -> list[int]:
+    """The ids that end an output by the model's own generation_config.json; none where it does not say."""
+    path = folder / "generation_config.json"
+    try:
+        stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path} is half written or damaged ({error!r}); save again, or delete it.", 1) from None
+    return [stops] if isinstance(stops, int) else list(stops or [])
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -148,6 +168,49 @@ def implied_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         ) from None
     tied = set(model.all_tied_weights_keys) if config.tie_word_embeddings else set()
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+
+
+def arrivals(run: Path, poll_s: float = POLL_S) -> Iterator[tuple[Path, float]]:
+    """Yields (folder, seconds since its last change) for each checkpoint of `run`, in step order, as training finishes it.
+
+    Ends when FINISHED is there, which training writes last. The run need not exist yet. What is not whole by then is
+    yielded all the same: whoever reads it says what is missing.
+    """
+    seen: set[Path] = set()
+    while True:
+        finished = (run / FINISHED).is_file()  # asked first: what training wrote before it is there by now
+        for folder in steps(run):
+            if folder in seen:
+                continue
+            if not finished and not is_settled(folder):
+                break  # later ones are younger
+            seen.add(folder)
+            yield folder, time.time() - _last_change(folder)
+        if finished:
+            return
+        time.sleep(poll_s)
+
+
+def is_settled(folder: Path) -> bool:
+    """Whether nothing more will be written: sft.py writes run.json last; others have left the folder alone for a while."""
+    ours = (folder.parent / TRAIN_LOG).is_file()
+    try:
+        if not (folder / "run.json").is_file() and (ours or time.time() - _last_change(folder) < SETTLED_S):
+            return False
+        check_complete(folder)
+    except (UserError, FileNotFoundError):  # a partial file was renamed while we looked
+        return False
+    return True
+
+
+def steps(run: Path) -> list[Path]:
+    """The folders checkpoint-<step> in `run`, by step."""
+    return sorted((folder for folder in run.glob("checkpoint-*") if STEP.search(folder.name)), key=_step)
+
+
+def _last_change(folder: Path) -> float:
+    # The time of the inode: a copy may bring the time of its contents along.
+    return max(path.stat().st_ctime for path in (folder, *folder.iterdir()))
 
 
 def _step(folder: Path) -> int:

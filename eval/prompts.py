@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sft_utils
-from eval.records import Problem, UserError
+from eval.records import PROMPT_VARIANTS, Problem, UserError
 
 # Rendered into the fingerprint: a change of template, BOS, EOS or tokenizer changes at least one of them.
 # They begin with a word, a digit, LaTeX and a bracket, the kinds of token that meet the prompt's boundary.
@@ -20,6 +20,10 @@ PROBES = (
     ("Évaluez $\\frac{1}{2} \\cdot \\sqrt{16}$ \u2014 exactly.", "[Half of four] \\[\\boxed{2}\\]"),
 )
 
+# For checkpoints of others, which answer by their own chat template.
+INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
+DATE = "26 Jul 2024"  # Llama 3's own default
+
 
 def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
     """A dataset row as `sft_utils` takes it: the problem as the user's turn, the solution as the assistant's."""
@@ -29,9 +33,22 @@ def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
     return {"messages": turns}
 
 
-def generation_ids(example: dict[str, Any], tokenizer: Any) -> list[int]:
-    """The prompt's token ids, BOS included, as training saw them."""
-    return list(tokenizer(sft_utils.apply_chat_template(dict(example), tokenizer, "generation")["text"]).input_ids)
+def generation_ids(example: dict[str, Any], tokenizer: Any, variant: str = "") -> list[int]:
+    """The prompt's token ids, BOS included, as training saw them; with a change of PROMPT_VARIANTS, as it did not."""
+    text = sft_utils.apply_chat_template(dict(example), tokenizer, "generation")["text"]
+    ids = list(tokenizer(text + PROMPT_VARIANTS[variant]).input_ids)
+    return ids[1:] if variant == "no-bos" and ids[0] == tokenizer.bos_token_id else ids
+
+
+def chat_ids(problem: str, tokenizer: Any) -> list[int]:
+    """The prompt's token ids by the tokenizer's own chat template, with INSTRUCTION after the problem."""
+    turn = {"role": "user", "content": f"{problem}\n\n{INSTRUCTION}"}
+    # Templates that state a date would make yesterday's predictions irreproducible: theirs is fixed.
+    return list(
+        tokenizer.apply_chat_template(
+            [turn], add_generation_prompt=True, tokenize=True, return_dict=False, date_string=DATE
+        )
+    )
 
 
 def training_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], int]:
@@ -69,9 +86,41 @@ def describe(tokenizer: Any) -> dict[str, Any]:
         "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
         "template": sft_utils.apply_chat_template(example, tokenizer, "sft")["text"],
         "stop_token_ids": [tokenizer.eos_token_id],
+        "next_problem": next_problem(tokenizer),
         "eos_token": tokenizer.eos_token,
         "bos_token": tokenizer.bos_token,
         "pad_token": tokenizer.pad_token,
+    }
+
+
+def next_problem(tokenizer: Any) -> str:
+    """What the template writes before a problem, such as "### Problem:"; "" where that is nothing.
+
+    A model that did not learn to stop goes on with it after its solution.
+    """
+    text = sft_utils.apply_chat_template(example_of("{problem}"), tokenizer, "generation")["text"]
+    return str(text.split("{problem}")[0].removeprefix(tokenizer.bos_token or "").strip())
+
+
+def describe_variant(today: dict[str, Any], variant: str) -> dict[str, Any]:
+    """The prompt with a change of PROMPT_VARIANTS: another fingerprint, because other tokens are asked."""
+    if not variant:
+        return today
+    return today | {"fingerprint": f"{today['fingerprint']}+{variant}", "variant": variant}
+
+
+def describe_chat(tokenizer: Any, stop_token_ids: list[int]) -> dict[str, Any]:
+    """What `describe` gives, for the tokenizer's own chat template. Raises UserError where it has none."""
+    if not tokenizer.chat_template:
+        raise UserError("--prompt tokenizer: this tokenizer has no chat template; use --prompt current.", exit_code=1)
+    stops = sorted({tokenizer.eos_token_id, *stop_token_ids})
+    content = json.dumps([[chat_ids(problem, tokenizer) for problem, _ in PROBES], stops])
+    return {
+        "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "template": tokenizer.decode(chat_ids("{problem}", tokenizer)),
+        "stop_token_ids": stops,
+        "next_problem": "",
+        "chat": True,
     }
 
 
@@ -101,6 +150,9 @@ def check_same(checkpoint: Path, today: dict[str, Any]) -> None:
         )
 
 
-def prompt_ids(problems: Iterable[Problem], tokenizer: Any) -> list[list[int]]:
-    """Generation ids of every problem, in order."""
-    return [generation_ids(example_of(problem.problem), tokenizer) for problem in problems]
+def prompt_ids(problems: Iterable[Problem], tokenizer: Any, prompt: dict[str, Any]) -> list[list[int]]:
+    """Generation ids of every problem, in order; `prompt` is what one of the `describe` functions gave."""
+    if prompt.get("chat"):
+        return [chat_ids(problem.problem, tokenizer) for problem in problems]
+    variant = prompt.get("variant", "")
+    return [generation_ids(example_of(problem.problem), tokenizer, variant) for problem in problems]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What may be changed at the end of the prompt, or before it, to see what the boundary is worth: name -> text added.
+PROMPT_VARIANTS = {"": "", "space": " ", "newline": "\n", "no-bos": ""}
+
 
 class UserError(Exception):
     """Something the user can put right; its text is one sentence that names the file, the value and the fix.
@@ -48,18 +51,29 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How tokens are chosen. Temperature 0 is greedy; `max_tokens` counts new tokens a sample."""
+    """How tokens are chosen. Temperature 0 is greedy; `max_tokens` counts new tokens a sample.
+
+    `stop_at_problem` ends an output where it begins the template's next problem, as well as at EOS. `repeat` numbers
+    decodings that are meant to be equal, and `max_batch` bounds the prompts that are decoded at a time: both exist to
+    measure how far equal decodings differ.
+    """
 
     max_tokens: int = 2048
     temperature: float = 0.0
     top_p: float = 1.0
     n_samples: int = 1
     seed: int = 0
+    stop_at_problem: bool = True
+    repeat: int = 0
+    max_batch: int | None = None
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What an engine returns for one prompt and sample: the new token ids (the stop token included), "stop" or "length"."""
+    """What an engine returns for one prompt and sample: the new token ids, those that stopped it included.
+
+    `finish_reason` is "stop" (a stop token), "problem" (it began the template's next problem) or "length" (the budget).
+    """
 
     token_ids: tuple[int, ...]
     finish_reason: str

@@ -6,19 +6,20 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from eval import store
+from eval import checkpoints, store
 from eval.console import progress
-from eval.engines.base import Engine, Loaded
-from eval.plan import Job, Options, choose_device, choose_engine, longest, named, plan
-from eval.records import Completion, Decoding, Prediction
-from eval.stats import wilson
-from graders import GRADER_VERSION, Verdict, grade_many
+from eval.engines.base import Engine, Loaded, Stops
+from eval.grading import grade_stored
+from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
+from eval.records import Checkpoint, Completion, Prediction
+from eval.summary import summarise
 
 # Predictions that are synced to disk together: what a crash can cost is less than a second of decoding.
 BATCH_PREDICTIONS = 32
@@ -29,35 +30,58 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
 
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded.
     """
-    engine = choose_engine(options, choose_device(options.device))
-    jobs = plan(names, options, engine)
-    engine.max_model_tokens = longest(jobs, options.decoding)
+    engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    jobs = [job for checkpoint in checkpoints.resolve(names) for job in plan(checkpoint, sets, options, engine)]
+    with closing(engine):
+        yield from score(jobs, options, engine, console)
+
+
+def watch(run: Path, options: Options, console: Console) -> Iterator[dict[str, Any]]:
+    """Yields what `evaluate` does, for each checkpoint of `run` as training finishes it, until training has ended."""
+    engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    with closing(engine):
+        for checkpoint in waited_for(run, console):
+            yield from score(plan(checkpoint, sets, options, engine), options, engine, console)
+
+
+def waited_for(run: Path, console: Console) -> Iterator[Checkpoint]:
+    """The checkpoints of `run` as they become complete, each with a line that says how long it has been so."""
+    arrivals = checkpoints.arrivals(run)
+    while True:
+        with console.status(Text(f"waiting for a checkpoint in {run}")):
+            arrival = next(arrivals, None)
+        if arrival is None:
+            return
+        folder, seconds = arrival
+        console.print(f"{folder}: complete for {seconds:.0f} s", markup=False, soft_wrap=True)
+        yield checkpoints.identify(folder)
+
+
+def score(jobs: list[Job], options: Options, engine: Engine, console: Console) -> Iterator[dict[str, Any]]:
+    """Yields the summary of every job, in order; what is stored already is not decoded again."""
+    engine.max_model_tokens = max(engine.max_model_tokens, longest(jobs))
     inside: Path | None = None
-    try:
-        for job in jobs:
-            folder = store.create(options.reports, job.manifest, job.benchmark)
-            if summary := store.read_summary(folder):
-                yield summary | named(job) | {"reused": True}
-                continue
-            with store.locked(folder):
-                owed, loaded = missing(job, folder), Loaded(0.0, 0.0)
-                if owed and inside != job.checkpoint.path:
-                    with console.status(Text(f"loading {job.checkpoint.name}")):
-                        inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
-                times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
-                times |= decode(job, owed, folder, engine, console)
-                grade_s, verdicts = grade(job, folder, options.workers, console)
-                summary = summarise(job, folder, verdicts) | times | {"grade_s": grade_s, "reused": False}
-                store.finish(folder, summary)
-            yield summary
-    finally:
-        engine.close()
+    for job in jobs:
+        folder = store.create(options.reports, job.manifest, job.benchmark)
+        if summary := store.read_summary(folder):
+            yield summary | named(job) | {"reused": True}
+            continue
+        with store.locked(folder):
+            owed, loaded = missing(job, folder), Loaded(0.0, 0.0)
+            if owed and inside != job.checkpoint.path:
+                with console.status(Text(f"loading {job.checkpoint.name}")):
+                    inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
+            times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
+            times |= decode(job, owed, folder, engine, console)
+            summary = named(job) | grade(job, folder, options.workers, console) | times | {"reused": False}
+            store.finish(folder, summary)
+        yield summary
 
 
 def missing(job: Job, folder: Path) -> list[int]:
     """Indices of problems that lack a sample: a set difference of ids, whatever order they were written in."""
     have = store.read_predictions(folder)
-    samples = range(job.manifest["decoding"]["n_samples"])
+    samples = range(job.decoding.n_samples)
     return [
         index
         for index, problem in enumerate(job.benchmark.problems)
@@ -73,10 +97,9 @@ def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Con
     if not owed:
         return {"decode_s": 0.0, "tokens_s": 0.0}
     began = time.monotonic()
-    decoding = Decoding(**job.manifest["decoding"])
-    outputs = engine.generate(
-        [job.prompt_ids[index] for index in owed], decoding, job.manifest["prompt"]["stop_token_ids"]
-    )
+    prompt = job.manifest["prompt"]
+    stops = Stops(tuple(prompt["stop_token_ids"]), prompt["next_problem"] if job.decoding.stop_at_problem else "")
+    outputs = engine.generate([job.prompt_ids[index] for index in owed], job.decoding, stops)
     label = f"decode {job.checkpoint.path.name} on {job.benchmark.name}"
     have = store.read_predictions(folder)
     batch: list[Prediction] = []
@@ -101,60 +124,13 @@ def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Con
     return {"decode_s": round(seconds, 3), "tokens_s": round(tokens / seconds, 1)}
 
 
-def grade(job: Job, folder: Path, workers: int | None, console: Console) -> tuple[float, dict[store.Owner, Verdict]]:
-    """Grades every prediction, in benchmark order, and writes the verdicts; returns (seconds, verdicts)."""
+def grade(job: Job, folder: Path, workers: int | None, console: Console) -> dict[str, Any]:
+    """Grades every prediction and writes the verdicts; returns the figures that follow, and "grade_s"."""
     began = time.monotonic()
-    predictions = store.read_predictions(folder)
-    golds = {problem.id: problem.answer for problem in job.benchmark.problems}
-    owners = [(id_, sample) for id_ in golds for sample in range(job.manifest["decoding"]["n_samples"])]
-    pairs = [(predictions[owner].text, golds[owner[0]]) for owner in owners]
-    with progress(
-        console, f"grade {job.checkpoint.path.name} on {job.benchmark.name}", len(pairs), "output"
-    ) as advance:
-        graded = grade_many(pairs, workers=workers, progress=lambda done, _total: advance(done))
-    verdicts = dict(zip(owners, graded, strict=True))
-    store.write_verdicts(folder, verdicts)
-    return round(time.monotonic() - began, 3), verdicts
-
-
-def summarise(job: Job, folder: Path, verdicts: dict[store.Owner, Verdict]) -> dict[str, Any]:
-    """The shares (0 to 1) that tables show. `statuses` adds up to n; ci95 is Wilson's interval of `equivalent`."""
-    predictions = store.read_predictions(folder)
-    n = len(verdicts)
-    statuses: dict[str, int] = {}
-    for verdict in verdicts.values():
-        statuses[verdict.status] = statuses.get(verdict.status, 0) + 1
-    correct = statuses.get("correct", 0)
-    if sum(statuses.values()) != n or correct != sum(verdict.correct for verdict in verdicts.values()):
-        raise AssertionError(f"{folder}: statuses {statuses} do not add up to {n} outputs")
-    return {
-        **named(job),
-        "n": n,
-        "strict": sum(verdict.strict for verdict in verdicts.values()) / n,
-        "normalized": sum(verdict.normalized for verdict in verdicts.values()) / n,
-        "equivalent": correct / n,
-        "ci95": list(wilson(correct, n)),
-        "truncated": sum(predictions[owner].finish_reason == "length" for owner in verdicts) / n,
-        "no_box": statuses.get("no_box", 0) / n,
-        "statuses": statuses,
-        "key": job.manifest["key"],
-        "grader": GRADER_VERSION,
-        "limit": job.manifest["benchmark"]["limit"],
-        "output_tokens": sum(predictions[owner].output_tokens for owner in verdicts),
-    }
-
-
-def untrusted(summaries: list[dict[str, Any]]) -> list[str]:
-    """One sentence for every summary that holds outputs which could not be graded: the command then exits with 1."""
-    sentences = []
-    for summary in summaries:
-        for status in ("unparsed_gold", "error"):
-            if count := summary["statuses"].get(status):
-                sentences.append(
-                    f"{summary['checkpoint']} on {summary['benchmark']}: {count} of {summary['n']} outputs are {status}, "
-                    f"which is not a wrong answer; see verdicts in key {summary['key']}."
-                )
-    return sentences
+    label = f"{job.checkpoint.path.name} on {job.benchmark.name}"
+    _, verdicts = grade_stored(folder, job.manifest, workers, console, label)
+    summary = summarise(job.manifest, store.read_predictions(folder), verdicts)
+    return summary | {"grade_s": round(time.monotonic() - began, 3)}
 
 
 def _prediction(id_: str, sample: int, completion: Completion, tokenizer: Any) -> Prediction:

@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 # Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows, sft
-# takes the prompt's fingerprint, provenance and the console from eval: one definition, where the design would have needed two.
+# takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
+# the design would have needed two.
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),
-    "sft": {"sft_utils", "eval.prompts", "eval.console", "eval.provenance", "eval.records"},
+    "sft": {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"},
     "eval": {"graders", "sft_utils"},
     "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.records"},
     "bench": {"graders", "sft_utils", "eval", "data"},

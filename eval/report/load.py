@@ -60,8 +60,9 @@ class Item:
 
 
 def load_summaries(reports_dir: Path) -> list[dict[str, Any]]:
-    """The summary of every finished evaluation, in order of its key. Raises UserError as `load_evaluations`."""
-    return [evaluation.summary for evaluation in load_evaluations(reports_dir)]
+    """The summary of every finished evaluation that repeats no other, in order of its key; raises as `load_evaluations`."""
+    summaries = (evaluation.summary for evaluation in load_evaluations(reports_dir))
+    return [summary for summary in summaries if not summary.get("repeat")]
 
 
 def load_evaluations(reports_dir: Path) -> list[Evaluation]:

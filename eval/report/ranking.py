@@ -93,7 +93,8 @@ def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None
     """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
     ordered = sorted(summaries, key=lambda s: (s["step"] is not None, s["run"], s["step"] or 0, s["key"]))
     runs = {s["run"] for s in ordered if s["step"] is not None}
-    outside = [s for s in ordered if s["step"] is None and s["run"] not in runs]
+    asked_alike = [s for s in ordered if not s.get("prompt_variant")]
+    outside = [s for s in asked_alike if s["step"] is None and s["run"] not in runs]
     base = outside[0] if runs and len(outside) == 1 else None
     labels = [_label(s, several_runs=len(runs) > 1, is_base=s is base) for s in ordered]
     times = Counter(labels)
@@ -175,7 +176,18 @@ def detectable_sentence(group: Group) -> str:
 def standing_sentences(group: Group) -> list[str]:
     """What belongs under a table: the best, the groups behind it, how much picking flatters, what can be detected."""
     sentences = (best_sentence(group), groups_sentence(group), picked_sentence(group), detectable_sentence(group))
-    return [sentence for sentence in sentences if sentence]
+    return [*filter(None, sentences), *sampled_sentences(group)]
+
+
+def sampled_sentences(group: Group) -> list[str]:
+    """For each row of several samples a problem: pass@k for every k, and what a majority vote gives."""
+    sentences = []
+    for row in group.rows:
+        if shares := row.summary.get("pass_at_k"):
+            passed = [f"pass@{k} {percent(share)}" for k, share in shares.items()]
+            majority = f"maj@{row.summary['samples']} {percent(row.summary['maj_at_k'])}"
+            sentences.append(f"{row.label}: {join_words([*passed, majority])}.")
+    return sentences
 
 
 def undecided_sentence(row: Row) -> str:
@@ -259,6 +271,8 @@ def _shortened(names: list[str]) -> list[str]:
 
 
 def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:
+    if variant := summary.get("prompt_variant"):
+        return f"{_label({**summary, 'prompt_variant': ''}, several_runs, is_base)} + {variant}"
     if is_base:
         return "base"
     # A run is named by its folder, and a folder's name may hold line breaks or terminal codes.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from eval.engines.base import Loaded
+from eval.engines.base import Loaded, Stops
 from eval.records import Completion, Decoding
 
 CONTEXT_TOKENS = 512
@@ -110,7 +110,7 @@ class FakeEngine:
         return Loaded(2.0, 0.0) if len(self.loaded) == 1 else Loaded(0.0, 0.25)
 
     def generate(
-        self, prompts: list[list[int]], decoding: Decoding, stop_token_ids: list[int]
+        self, prompts: list[list[int]], decoding: Decoding, stops: Stops
     ) -> Iterator[tuple[int, list[Completion]]]:
         for done, index in enumerate(reversed(range(len(prompts)))):
             if done == self.fails_after:
@@ -119,16 +119,16 @@ class FakeEngine:
             problem = prompt.removeprefix("<s>### Problem: ").removesuffix("\n### Solution:")
             self.asked.append(problem)
             outputs = [self.says(problem, sample) for sample in range(decoding.n_samples)]
-            yield index, [self._completion(output, stop_token_ids) for output in outputs]
+            yield index, [self._completion(output, stops) for output in outputs]
 
     def close(self) -> None:
         self.closed += 1
 
-    def _completion(self, output: str, stop_token_ids: list[int]) -> Completion:
+    def _completion(self, output: str, stops: Stops) -> Completion:
         token_ids = tuple(self.tokenizer(output).input_ids)
         if output.endswith("…"):
             return Completion(token_ids, "length")
-        return Completion((*token_ids, stop_token_ids[0]), "stop")
+        return Completion((*token_ids, stops.token_ids[0]), "stop")
 
 
 @pytest.fixture

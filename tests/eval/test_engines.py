@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from eval import prompts
+from eval.engines.base import Stops
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
 from eval.records import Decoding
 
-DECODING = Decoding(max_tokens=24)
+DECODING, STOPS = Decoding(max_tokens=24), Stops((2,))
 QUESTIONS = ("What is 2 + 3?", "How many are left?", "Ada buys 3 books.", "Solve $x^2 = 4$.", "Why?", "Name a prime.")
 
 
@@ -42,7 +44,7 @@ def ids(smollm2_tokenizer):
 
 def outputs(engine, folder, ids):
     loaded = engine.load(folder)
-    return loaded, dict(engine.generate(ids, DECODING, [2]))
+    return loaded, dict(engine.generate(ids, DECODING, STOPS))
 
 
 def test_swapping_away_and_back_gives_the_same_tokens(engine, tiny_llama, other_llama, ids):
@@ -111,10 +113,30 @@ def test_only_the_stop_ids_that_are_given_stop(engine, tiny_llama, tmp_path, ids
     assert outputs(engine, folder, ids)[1] == free
 
 
+def test_an_output_ends_where_the_template_would_begin_the_next_problem(
+    engine, tiny_llama, ids, smollm2_tokenizer, device
+):
+    _, free = outputs(engine, tiny_llama, ids)
+    marker = smollm2_tokenizer.decode(free[0][0].token_ids[5:9])
+    stops = Stops((2,), marker)
+    (mine,) = dict(engine.generate(ids, DECODING, stops))[0]
+    assert mine.finish_reason == "problem" and mine.token_ids == free[0][0].token_ids[: len(mine.token_ids)]
+    assert smollm2_tokenizer.decode(mine.token_ids).endswith(marker) and len(mine.token_ids) <= 9
+    if device == "cpu":
+        beside = HuggingFace(device)
+        beside.load(tiny_llama)
+        assert dict(beside.generate(ids, DECODING, stops))[0] == [mine]
+
+
+def test_small_batches_give_every_prompt_once(engine, tiny_llama, ids):
+    _, whole = outputs(engine, tiny_llama, ids)
+    assert dict(engine.generate(ids, replace(DECODING, max_batch=2), STOPS)) == whole
+
+
 def test_sampling_gives_as_many_completions_as_asked_and_repeats_with_its_seed(engine, tiny_llama, ids):
     engine.load(tiny_llama)
     sampling = Decoding(max_tokens=8, temperature=1.0, n_samples=3, seed=5)
-    first, second = (dict(engine.generate(ids, sampling, [2])) for _ in range(2))
+    first, second = (dict(engine.generate(ids, sampling, STOPS)) for _ in range(2))
     assert first == second
     assert all(len(samples) == 3 for samples in first.values())
     assert any(len(set(samples)) > 1 for samples in first.values())
@@ -122,6 +144,6 @@ def test_sampling_gives_as_many_completions_as_asked_and_repeats_with_its_seed(e
 
 def test_a_budget_that_ends_an_output_is_reported_as_length(engine, tiny_llama, ids):
     engine.load(tiny_llama)
-    for (completion,) in dict(engine.generate(ids, Decoding(max_tokens=2), [2])).values():
+    for (completion,) in dict(engine.generate(ids, Decoding(max_tokens=2), STOPS)).values():
         assert len(completion.token_ids) <= 2
         assert completion.finish_reason == ("stop" if completion.token_ids[-1] == 2 else "length")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from eval import store
-from eval.__main__ import _parser
+from eval.__main__ import run
+from eval.arguments import parser
 from eval.run import evaluate
 
 Cli = Callable[..., Any]
@@ -42,6 +43,12 @@ DOCUMENTED += [
     "statuses",
     "grader",
     "limit",
+    "ran_on",
+    "samples",
+    "pass_at_k",
+    "maj_at_k",
+    "prompt_variant",
+    "noise",
 ]
 
 GOOD_LINE = '{"id": "p0", "problem": "2 + 2?", "answer": "4"}\n'
@@ -207,7 +214,7 @@ def test_an_ungradable_reference_exits_with_1_and_says_which(place: Path, cli: C
     assert row["statuses"] == {"unparsed_gold": 1}
     assert done.err.splitlines()[-1] == (
         "not to be trusted: model on sums: 1 of 1 outputs are unparsed_gold, which is not a wrong answer; "
-        f"see verdicts in key {row['key']}."
+        f"see reports/{row['key']}/verdicts.{row['grader']}.jsonl."
     )
 
 
@@ -268,8 +275,10 @@ def test_every_option_of_run_reaches_the_evaluation(
     monkeypatch.setattr("eval.run.evaluate", spy)
     sampling = ["--n-samples=2", "--temperature=0.7", "--top-p=0.9", "--seed=3", "--max-tokens=32"]
     others = ["--limit=1", "--engine=hf", "--device=cpu", "--prompt=current", "--workers=1", "--reports=out"]
+    others += ["--stop=eos", "--prompt-variant=space", "--repeat=1", "--tensor-parallel=2", "--actors=3"]
     assert cli(*run_on("run/checkpoint-3", "sums", *sampling, *others)).code == 0
-    assert vars(seen.pop("decoding")) == {"max_tokens": 32, "temperature": 0.7, "top_p": 0.9, "n_samples": 2, "seed": 3}
+    sampled = {"max_tokens": 32, "temperature": 0.7, "top_p": 0.9, "n_samples": 2, "seed": 3}
+    assert vars(seen.pop("decoding")) == sampled | {"stop_at_problem": False, "repeat": 0, "max_batch": None}
     assert seen == {
         "names": ["run/checkpoint-3"],
         "benchmarks": ("sums",),
@@ -279,6 +288,10 @@ def test_every_option_of_run_reaches_the_evaluation(
         "engine": "hf",
         "device": "cpu",
         "prompt": "current",
+        "prompt_variant": "space",
+        "repeats": 1,
+        "tensor_parallel": 2,
+        "actors": 3,
         "workers": 1,
     }
 
@@ -314,7 +327,7 @@ def test_help_is_there_for_every_command(command: list[str], cli: Cli) -> None:
 
 
 def test_the_default_decoding_is_greedy_with_the_documented_budget() -> None:
-    args = _parser().parse_args(["run", "model", "--benchmark", "sums"])
+    args = parser({"run": run}, None).parse_args(["run", "model", "--benchmark", "sums"])
     assert (args.temperature, args.n_samples, args.max_tokens, args.engine) == (0.0, 1, 2048, "vllm")
     assert (args.reports, args.prompt, args.seed) == (Path("reports"), "training", 0)
 

@@ -1,12 +1,13 @@
 """The fingerprint that holds training and evaluation together."""
 
+import copy
 import json
 
 import pytest
 
 import sft_utils
 from eval import prompts
-from eval.records import UserError
+from eval.records import Problem, UserError
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,49 @@ def test_any_change_of_the_template_changes_the_fingerprint(name, value, tokeniz
     before = prompts.describe(tokenizer)["fingerprint"]
     monkeypatch.setattr(sft_utils, name, value)
     assert prompts.describe(tokenizer)["fingerprint"] != before
+
+
+@pytest.mark.parametrize(
+    ("variant", "end"),
+    [("", "Solution:"), ("space", "Solution: "), ("newline", "Solution:\n"), ("no-bos", "Solution:")],
+)
+def test_a_variant_changes_the_boundary_and_the_fingerprint(variant, end, tokenizer):
+    ids = prompts.generation_ids(prompts.example_of("Why?"), tokenizer, variant)
+    assert tokenizer.decode(ids).endswith(end) and (ids[0] == tokenizer.bos_token_id) == (variant != "no-bos")
+    today = prompts.describe(tokenizer)
+    assert (prompts.describe_variant(today, variant)["fingerprint"] != today["fingerprint"]) == bool(variant)
+
+
+@pytest.mark.parametrize(
+    ("template", "marker"), [("### Problem: {problem}\n### Solution:", "### Problem:"), ("{problem}\nAnswer:", "")]
+)
+def test_the_marker_of_the_next_problem_is_what_the_template_writes_before_one(
+    template, marker, tokenizer, monkeypatch
+):
+    monkeypatch.setattr(sft_utils, "PROMPT", template)
+    assert prompts.next_problem(tokenizer) == marker
+
+
+def test_a_chat_template_of_its_own_gets_the_instruction_and_stops_at_both_ids(tokenizer):
+    described = prompts.describe_chat(tokenizer, [0])
+    assert described["stop_token_ids"] == [0, tokenizer.eos_token_id]
+    assert "put your final answer within \\boxed{}" in described["template"]
+    (problem,) = prompts.prompt_ids([Problem("p", "b", "Why?", "1")], tokenizer, described)
+    assert problem == prompts.chat_ids("Why?", tokenizer)
+    assert tokenizer.decode(problem).endswith("<|im_start|>assistant\n")
+
+
+def test_a_template_that_asks_for_the_date_gets_a_fixed_one(tokenizer):
+    kind = copy.deepcopy(tokenizer)
+    kind.chat_template = "Today Date: {{ date_string }} {{ messages[0].content }}"
+    assert kind.decode(prompts.chat_ids("Why?", kind)).startswith("Today Date: 26 Jul 2024 Why?")
+
+
+def test_without_a_chat_template_there_is_nothing_to_ask_by(tokenizer):
+    kind = copy.deepcopy(tokenizer)
+    kind.chat_template = None
+    with pytest.raises(UserError, match="has no chat template; use --prompt current"):
+        prompts.describe_chat(kind, [])
 
 
 def test_a_checkpoint_trained_on_another_prompt_is_refused_with_both_named(tokenizer, tmp_path):

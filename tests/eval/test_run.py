@@ -18,7 +18,8 @@ from eval import store
 from eval.plan import Options, choose_device
 from eval.provenance import git_commit, installed_versions
 from eval.records import Decoding, UserError
-from eval.run import BATCH_PREDICTIONS, evaluate, untrusted
+from eval.run import BATCH_PREDICTIONS, evaluate
+from eval.summary import untrusted
 from graders import GRADER_VERSION
 
 MakeModel = Callable[..., Path]
@@ -284,7 +285,7 @@ def test_another_grader_grades_again_without_decoding(
 ) -> None:
     use_engine(say)
     (first,) = score(options, byte_llama)
-    for module in ("eval.run", "eval.store"):
+    for module in ("eval.summary", "eval.store"):
         monkeypatch.setattr(f"{module}.GRADER_VERSION", "next")
     engine = use_engine(say)
     (second,) = score(options, byte_llama)
@@ -418,10 +419,10 @@ def test_an_ungradable_reference_is_not_a_wrong_answer(
     use_engine(lambda problem, sample: r"\boxed{4}")
     (summary,) = score(options, byte_llama)
     assert summary["statuses"] == {"correct": 1, "unparsed_gold": 1}
-    (sentence,) = untrusted([summary])
+    (sentence,) = untrusted([summary], options.reports)
     for words in (str(byte_llama), "sums", "1 of 2 outputs are unparsed_gold", summary["key"]):
         assert words in sentence
-    assert untrusted([summary | {"statuses": {"correct": 1, "timeout": 1}}]) == []
+    assert untrusted([summary | {"statuses": {"correct": 1, "timeout": 1}}], options.reports) == []
 
 
 @pytest.mark.parametrize(
