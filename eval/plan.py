@@ -58,6 +58,11 @@ class Job:
     prompt_ids: list[list[int]]
     manifest: dict[str, Any]
 
+    @property
+    def owners(self) -> list[tuple[str, int]]:
+        """(problem id, sample) of every output, in benchmark order."""
+        return [(problem.id, sample) for problem in self.benchmark.problems for sample in range(self.decoding.n_samples)]
+
 
 def load_benchmarks(options: Options) -> list[Benchmark]:
     """The test sets of `options`."""

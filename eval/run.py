@@ -73,6 +73,7 @@ def score(jobs: list[Job], options: Options, engine: Engine, console: Console) -
                     inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
             times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
             times |= decode(job, owed, folder, engine, console)
+            store.put_in_order(folder, job.owners)
             summary = named(job) | grade(job, folder, options.workers, console) | times | {"reused": False}
             store.finish(folder, summary)
         yield summary

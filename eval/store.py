@@ -2,7 +2,8 @@
 
 reports/benchmarks/<name>-<sha12>.jsonl   the problems
 reports/<key>/manifest.json               everything that went in, spelled out
-              predictions.jsonl           append, fsync a batch; a torn last line is dropped and owed again
+              predictions.jsonl           append, fsync a batch; a torn last line is dropped and owed again; when all
+                                          are there, once put in the benchmark's order
               verdicts.<grader>.jsonl     one line a prediction
               summary.json                the shares that tables show
               DONE                        written last; without it the folder is no result
@@ -82,6 +83,16 @@ def append_predictions(folder: Path, predictions: Iterable[Prediction]) -> None:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
+
+
+def put_in_order(folder: Path, owners: Iterable[Owner]) -> None:
+    """Sorts the lines of a complete predictions.jsonl by `owners`: whatever was interrupted, the same bytes come out."""
+    path = folder / "predictions.jsonl"
+    lines = {(line["id"], line["sample"]): line for line in read_lines(path)}
+    text = "".join(json.dumps(lines[owner], ensure_ascii=False) + "\n" for owner in owners)
+    with full_disk(path):
+        if text.encode() != path.read_bytes():
+            write_whole(path, text)
 
 
 def write_verdicts(folder: Path, verdicts: dict[Owner, Verdict]) -> None:

@@ -208,7 +208,7 @@ def test_a_torn_line_is_decoded_again_alone(
 
     engine = use_engine(say)
     (second,) = score(options, model)
-    assert engine.asked == ["2 + 2?"]  # the engine answers in reverse order, so this line was the last
+    assert engine.asked == ["9 * 9?"]  # a complete file is in benchmark order, so this line was the last
     assert second["statuses"] == first["statuses"]
     assert sorted(predicted(options, second)) == [(f"p{number}", 0) for number in range(5)]
 
