@@ -1,0 +1,201 @@
+r"""Why an output did not score: error classes of the last box, and what mending each would be worth.
+
+Classes look at the box that was graded, facts at the whole output: an output that hit the token limit is `truncated`
+only where that cost it its box, and one that began the template's next problem is a `runaway` only where the graded
+box stands in that problem, or where it never gave its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
+
+from eval.scores import UNDECIDED
+from graders import extract_boxed, grade_answer
+from graders.normalize import normalize, without_units
+from graders.numeric import parse_number
+
+# In the order in which tables show them: what is right, what mending would win, what is mathematics.
+CLASSES: Mapping[str, str] = {
+    "right": "the last box is the reference answer, letter for letter",
+    "format_only": "equal to the reference answer, but written differently: a strict grader may refuse it",
+    "overwritten": "an earlier box was right, and the last one is not",
+    "runaway": "it went on into a next problem, whose box was read, or which began before any box",
+    "truncated": "the token limit cut it off before its last box was complete",
+    "unclosed": "the last box never closes, although the model stopped by itself",
+    "no_box": "no box, or an empty one",
+    "near_miss": "a number off by its sign, by one, or by a simple factor",
+    "wrong": "another answer",
+    "undecided": "the grader reached a limit or failed: neither right nor wrong",
+    "ungraded": "there is no verdict yet",
+}
+# Ratios that a slip leaves behind: doubled or halved, the decimal point, percent, minutes for hours. More would be chance.
+FACTORS = tuple(Fraction(factor) for factor in (2, 10, 60, 100, 1000))
+BOXES_TRIED = 8  # the first different ones: an output that repeats itself for 2,000 tokens holds hundreds
+EXAMPLES = 5
+
+_OPENER = re.compile(r"\\boxed(?![A-Za-z])\s*\{")
+_TOKEN = re.compile(r"\\boxed(?![A-Za-z])\s*\{|\\\\(?!boxed)|\\[^\\]|[{}]")
+_END_OF_ANSWER = re.compile(r"\$|\n|\\\)|\\\]")
+
+Right = Callable[[str, str], bool]  # (answer, gold): whether they are equal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The class of one output. `recoverable`: it would score if the cause were mended, as an answer in it shows.
+
+    `detail` says which near miss ("sign", "off by one", "factor"). `truncated` and `ran_on` are facts about the output,
+    whatever its class.
+    """
+
+    kind: str
+    detail: str = ""
+    recoverable: bool = False
+    truncated: bool = False
+    ran_on: bool = False
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many outputs are of a class, and the points that mending it would win; `examples` are places in the input."""
+
+    kind: str
+    count: int
+    share: float
+    recoverable: int
+    points: float
+    examples: tuple[int, ...]
+
+
+@lru_cache(maxsize=100_000)
+def is_right(answer: str, gold: str) -> bool:
+    """Whether the grader takes `answer` for `gold`."""
+    return grade_answer(answer, gold).correct
+
+
+def classify(
+    gold: str,
+    text: str,
+    finish_reason: str,
+    verdict: Mapping[str, object] | None,
+    next_problem: str = "",
+    right: Right = is_right,
+) -> Outcome:
+    r"""The outcome of one output. `verdict` has the fields of a line of verdicts.jsonl; `next_problem` is the template's marker.
+
+    >>> wrong = {"status": "wrong", "strict": False, "extracted": "8"}
+    >>> classify("7", r"\boxed{7}, no, \boxed{8}", "stop", wrong).kind
+    'overwritten'
+    """
+    own = before_next_problem(text, next_problem)
+    truncated, ran_on = finish_reason == "length", finish_reason == "problem" or len(own) < len(text)
+    status = str(verdict["status"]) if verdict else "ungraded"
+    if verdict is None or status in UNDECIDED:
+        return Outcome("ungraded" if verdict is None else "undecided", status, False, truncated, ran_on)
+    if status == "correct":
+        return Outcome("right" if verdict["strict"] else "format_only", "", False, truncated, ran_on)
+    extracted = None if verdict["extracted"] is None else str(verdict["extracted"])
+    kind, detail, recoverable = _failure(gold, text, own, extracted, truncated, ran_on, right)
+    return Outcome(kind, detail, recoverable, truncated, ran_on)
+
+
+def before_next_problem(text: str, next_problem: str) -> str:
+    """`text` up to where it begins the template's next problem on a line of its own; all of it where it does not."""
+    if not next_problem or next_problem not in text:
+        return text
+    found = re.search(rf"^[^\S\n]*{re.escape(next_problem)}", text, re.MULTILINE)
+    return text[: found.start()] if found else text
+
+
+def boxes(text: str) -> list[str]:
+    """The content of every complete box that is not empty, in the order in which they close. Linear in the length."""
+    found, opened = [], list[int | None]()
+    for token in _TOKEN.finditer(text):
+        mark = token.group()
+        if mark[-1] == "{" and mark != "\\{":
+            opened.append(token.end() if len(mark) > 1 else None)
+        elif mark == "}" and opened and (start := opened.pop()) is not None:
+            found.append(text[start : token.start()].strip())
+    return [content for content in found if content]
+
+
+def tally(outcomes: Sequence[Outcome]) -> list[Tally]:
+    """One row a class that occurs, in the order of CLASSES. Counts add up to the number of outcomes."""
+    n, rows = len(outcomes), []
+    for kind in CLASSES:
+        places = [place for place, outcome in enumerate(outcomes) if outcome.kind == kind]
+        recoverable = sum(outcomes[place].recoverable for place in places)
+        if places:
+            examples = tuple(places[:EXAMPLES])
+            rows.append(Tally(kind, len(places), len(places) / n, recoverable, 100 * recoverable / n, examples))
+    if sum(row.count for row in rows) != n:
+        raise AssertionError(f"classes {sorted({o.kind for o in outcomes} - set(CLASSES))} have no row")
+    return rows
+
+
+def near_miss(gold: str, answer: str) -> str:
+    """ "sign", "off by one" or "factor" where two numbers differ by just that; "" otherwise, also for what is no number."""
+    expected, given = _number(gold), _number(answer)
+    if expected is None or given is None or expected == given:
+        return ""
+    if expected == -given:
+        return "sign"
+    if abs(expected - given) == 1 and expected.denominator == 1:
+        return "off by one"
+    ratio = given / expected if given and expected else Fraction(0)
+    return "factor" if ratio in FACTORS or (ratio and 1 / ratio in FACTORS) else ""
+
+
+def _failure(
+    gold: str, text: str, own: str, extracted: str | None, truncated: bool, ran_on: bool, right: Right
+) -> tuple[str, str, bool]:
+    openers = [opener.start() for opener in _OPENER.finditer(text)]
+    foreign = bool(openers) and openers[-1] >= len(own)  # the last box stands in the next problem
+    if foreign or (ran_on and extracted is None):
+        answer = extract_boxed(own)
+        return "runaway", "", answer is not None and right(answer, gold)
+    earlier = _any_right(own, gold, right)
+    if extracted is None:
+        if truncated:
+            return "truncated", "", earlier
+        if openers and _is_open(text, openers[-1]):
+            return "unclosed", "", earlier or right(_closed(text[openers[-1] :]), gold)
+        return ("overwritten", "", True) if earlier else ("no_box", "", False)
+    if earlier:
+        return "overwritten", "", True
+    missed = near_miss(gold, extracted)
+    return ("near_miss", missed, False) if missed else ("wrong", "", False)
+
+
+def _any_right(text: str, gold: str, right: Right) -> bool:
+    return any(right(answer, gold) for answer in islice(dict.fromkeys(boxes(text)), BOXES_TRIED))
+
+
+def _is_open(text: str, start: int) -> bool:
+    """Whether the last box, which begins at `start`, never closes: an empty one does."""
+    opener = _OPENER.match(text, start)
+    depth = 1
+    for token in _TOKEN.finditer(text, opener.end() if opener else start):
+        depth += (token.group() == "{") - (token.group() == "}")
+        if depth == 0:
+            return False
+    return True
+
+
+def _closed(box: str) -> str:
+    """What an unclosed box holds up to where its formula or line ends, with the braces that are missing."""
+    opener = _OPENER.match(box)
+    content = _END_OF_ANSWER.split(box[opener.end() if opener else 0 :], maxsplit=1)[0].strip()
+    missing = content.count("{") - content.count("}")
+    return content + "}" * missing if missing > 0 else content
+
+
+def _number(text: str) -> Fraction | None:
+    if len(text) > 60:
+        return None
+    return parse_number(normalize(without_units(normalize(text))[0]))
