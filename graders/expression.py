@@ -69,3 +69,9 @@ def names(node: Node) -> frozenset[str]:
             found.add(current.name)
         stack.extend(current.children)
     return frozenset(found)
+
+
+def unknown_functions(node: Node) -> frozenset[str]:
+    """Names of the functions in a formula of which nothing is known, as f in `f(1)`."""
+    inner = frozenset(name for child in node.children for name in unknown_functions(child))
+    return inner | {node.name} if node.op == "call" else inner

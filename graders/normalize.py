@@ -50,7 +50,7 @@ _UNICODE = {
     "²": "^{2}", "³": "^{3}", "¹": "^{1}", "⁰": "^{0}", "⁴": "^{4}", "⁵": "^{5}", "⁶": "^{6}", "⁷": "^{7}",
     "⁸": "^{8}", "⁹": "^{9}", "€": r"\euro ", "£": r"\pounds ", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
     "。": ".", "％": "%", "＝": "=", "＋": "+", "～": "~", "′": "'", "’": "'", "\u200b": "", "\ufeff": "", "⟨": "(",
-    "⟩": ")", "∨": r"\lor ", "∧": r"\land ", "→": r"\to ",
+    "⟩": ")", "¢": r"\text{ cents}", "∨": r"\lor ", "∧": r"\land ", "→": r"\to ",
 }  # fmt: skip
 _UNICODE |= {chr(0xFF10 + digit): str(digit) for digit in range(10)}  # full-width digits
 _UNICODE |= {chr(0xFEE0 + code): chr(code) for code in (*range(0x41, 0x5B), *range(0x61, 0x7B))}
@@ -78,7 +78,7 @@ def _synonyms(text: str) -> str:
 _BIG = r"\\(?:left|right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"
 _TEXT_COMMAND = (
     r"\\(?:text(?:bf|it|rm|sf|tt|sc|normal|up)?|mbox|hbox|math(?:rm|bf|it|sf|tt|cal|normal|frak)|boldsymbol|bm"
-    r"|operatorname\*?|emph|boxed|underline|bold)(?![A-Za-z])"
+    r"|operatorname\*?|emph|boxed|underline|bold|vec|overrightarrow|hat)(?![A-Za-z])"
 )
 _TEXT_GROUP = re.compile(_TEXT_COMMAND + r"\s*\{([^{}]*)\}")
 _UNIT_GROUP = re.compile(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|hbox)\s*\{([^{}]{1,40})\}(\s*\^(?:\{[23]\}|[23]))?")
@@ -201,6 +201,12 @@ RULES: tuple[Rule, ...] = (
          ("1 000", "1000"), (r"12,000\text{ m}", r"12000\text{ m}"), ("1,23", "1,23"), ("(100,200)", "(100,200)")),
     ),
     Rule(
+        "decimal-comma",
+        _sub(r"(?<=\d)\{,\}(?=\d{1,2}(?!\d))", "."),
+        "a comma in braces before one or two digits separates no thousands",
+        (("0{,}5", "0.5"), ("12{,}75", "12.75"), ("1{,}234", "1{,}234")),
+    ),
+    Rule(
         "currency",
         _currency,
         "a currency sign in front is a unit",
@@ -252,8 +258,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "text-commands",
         _text_groups,
-        "fonts do not change an answer",
-        ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", "  A  ")),
+        "fonts, and the arrows of vectors, do not change an answer",
+        ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", "  A  "),
+         (r"\vec{a}", " a ")),
     ),
     Rule(
         "synonyms",

@@ -30,9 +30,12 @@ _OPENS, _CLOSES = frozenset(["(", "[", "{", "\\{"]), frozenset([")", "]", "}", "
 _RELATIONS = frozenset(["=", "<", ">", "\\leq", "\\geq", "\\neq", "\\approx", "\\equiv", "\\sim"])
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|]*\})?([\s\S]*)\\end\{\1\}")
 _TRAILING_UNITS = re.compile(r"([\s\S]*?)\s*((?:\\unit\{[^{}]*\}\s*)+)")
+_ENDS_IN_ANGLE = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?:\^\d|\^\{[^{}]*\})? ?[^-+*/(){}=<>,]*$")
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{(\d+)\}|(\d))")
 _NAME = r"(?:\\?[A-Za-z]+|\\angle ?[A-Z]{1,3})'*(?:_(?:\w|\{[^{}]*\}))?"
-_LONE_NAME = re.compile(rf"(?:{_NAME})(?:\((?:{_NAME})(?:,{_NAME})*\))?|\((?:{_NAME})(?:,{_NAME})+\)|f\(\d+\)")
+_LONE_NAME = re.compile(
+    rf"(?:{_NAME})(?:(?:\^\{{-1\}})?\((?:{_NAME})(?:,{_NAME})*\))?|\((?:{_NAME})(?:,{_NAME})+\)|f\(\d+\)"
+)
 _LONGEST_PLAIN_NAME = 4  # letters: `AB` and `ABCD` name segments and areas, longer runs are words
 _ALL_REALS = frozenset([r"\mathbb{R}", r"\mathbb R", r"\R", r"\reals", "all real numbers", "all reals"])
 
@@ -49,7 +52,11 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
             return value
     unit = ""
     if text.endswith("}") and (found := _TRAILING_UNITS.fullmatch(text)):
-        text, unit = found[1], " ".join(dict.fromkeys(re.findall(r"\{([^{}]*)\}", found[2])))
+        unit = " ".join(dict.fromkeys(re.findall(r"\{([^{}]*)\}", found[2])))
+        if unit == "degree" and _ENDS_IN_ANGLE.search(found[1]):
+            unit = ""  # the degrees are those of the angle, not of the whole
+        else:
+            text = found[1]
     for whole in (_read_bracketed, _read_matrix, _read_signs, _read_base):
         value = whole(text, depth)
         if value is not None:
@@ -144,7 +151,7 @@ def _read_ratio(text: str, marks: Marks, depth: int) -> Value | None:
 def _read_bracketed(text: str, depth: int) -> Value | None:
     if text in _ALL_REALS:
         return Value("sequence", text, (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
-    if text.replace(" ", "") in ("\\emptyset", "\\{\\}"):
+    if text.replace(" ", "") in ("\\emptyset", "\\{\\}", "emptyset"):
         return Value("set", text)
     braces = text.startswith("\\{") and text.endswith("\\}")
     width = 2 if braces else 1
@@ -214,4 +221,4 @@ def is_name(text: str) -> bool:
     """Whether a text is the name of a variable, a point, a segment or a function, as in `x = 5` or `f(x) = 5`."""
     if text in ("e", "i", "\\pi", "\\infty") or not _LONE_NAME.fullmatch(text):
         return False
-    return text.startswith(("(", "\\")) or len(re.split(r"[(_]", text, maxsplit=1)[0]) <= _LONGEST_PLAIN_NAME
+    return text.startswith(("(", "\\")) or len(re.split(r"[(_^]", text, maxsplit=1)[0]) <= _LONGEST_PLAIN_NAME

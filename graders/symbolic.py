@@ -20,8 +20,7 @@ BASE_DIGITS = 60  # digits beyond those that the sizes of the numbers take up
 MAX_DIGITS = 4_000  # a tower or factorial that needs more is refused
 GUARD_DIGITS = 25  # digits given to rounding errors when two values are called equal
 MAX_ARGUMENT = 10_000  # of factorials and hyperbolic functions, whose values grow at least exponentially
-POINTS = 12  # sample points for formulas with variables, some of them negative, some beyond 10
-ENOUGH_POINTS = 6  # agreeing points after which the rest are not looked at
+POINTS = 16  # sample points for formulas with variables, some of them negative, some beyond 10
 STEP_POINTS = 40  # whole numbers up to 600 at which formulas with floor or ceiling are compared too
 MIN_POINTS = 2  # agreeing points without which nothing is concluded
 _CONSTANTS = frozenset(["pi", "e", "i"])
@@ -33,10 +32,11 @@ class _NoValue(ArithmeticError):
 
 @dataclass(slots=True)
 class _Evaluation:
-    """One evaluation: the point, and the decimal exponents of the largest and smallest number met."""
+    """One evaluation: the point, the decimal exponents of the numbers met, and whether all of them were real."""
 
     point: Mapping[str, Fraction]
     exponents: list[int] = field(default_factory=lambda: [0])
+    real: bool = True
 
 
 def judge(gold: Node, answer: Node, question: Question) -> bool | None:
@@ -55,10 +55,8 @@ class _Pair:
     answer: mpmath.mpc
     digits: int
     noise: int  # decimal exponent below which a value is a rounding error of zero
+    real: bool  # and so was every value on the way: the point lies in the real domain of both formulas
     differ: bool = False  # seen to differ by more than any rounding error
-
-    def is_real(self) -> bool:
-        return not (self.gold.imag or self.answer.imag)
 
 
 def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
@@ -66,7 +64,6 @@ def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
     variables = names(gold) | names(answer)
     constant = not variables - _CONSTANTS
     stepwise = not constant and (_has_steps(gold) or _has_steps(answer))
-    enough = POINTS + STEP_POINTS if stepwise else ENOUGH_POINTS
     found: list[_Pair] = []
     refused: TooLarge | None = None
     for point in _points(variables, 1 if constant else POINTS, STEP_POINTS if stepwise else 0):
@@ -76,11 +73,9 @@ def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
             refused = error
         except (_NoValue, ZeroDivisionError, ValueError, OverflowError):
             continue
-        if sum(pair.is_real() for pair in found) >= enough:
-            break
     if refused is not None and len(found) < (1 if constant else MIN_POINTS):
         raise refused
-    real = [pair for pair in found if pair.is_real()]
+    real = [pair for pair in found if pair.real]
     return real if len(real) >= MIN_POINTS and "i" not in variables else found
 
 
@@ -119,7 +114,8 @@ def _evaluated(gold: Node, answer: Node, point: Mapping[str, Fraction], digits: 
     with mpmath.workdps(digits):
         left, right = (mpmath.mpc(_evaluate(node, evaluation)) for node in (gold, answer))
     wanted = BASE_DIGITS + 2 * (max(evaluation.exponents) - min(evaluation.exponents))
-    return _Pair(left, right, digits, max(evaluation.exponents) + GUARD_DIGITS - digits), wanted
+    noise = max(evaluation.exponents) + GUARD_DIGITS - digits
+    return _Pair(left, right, digits, noise, evaluation.real), wanted
 
 
 def _agree(left: mpmath.mpc, right: mpmath.mpc) -> bool:
@@ -170,6 +166,8 @@ def _evaluate(node: Node, evaluation: _Evaluation) -> mpmath.mpc:
         value = _operation(node, [_evaluate(child, evaluation) for child in node.children])
     if value and not mpmath.isfinite(value):
         raise _NoValue
+    if mpmath.im(value):
+        evaluation.real = False
     if value:
         exponent = int(mpmath.mag(value) * 0.30103)
         # A difference that cancels to rounding noise must not ask for more digits: noise is not a size.
