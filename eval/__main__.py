@@ -79,13 +79,12 @@ def watch(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Rebuilds the pages from what is stored, and prints the tables."""
-    from eval.report import load_graded, load_summaries, terminal_table, write_report
+    from eval.report import load_evaluations, make_sections, terminal_table, write_report
 
     if not args.reports.is_dir():
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
-    summaries = load_summaries(args.reports)
-    terminal_table(summaries, Console(), load_graded(args.reports, summaries))
+    terminal_table(make_sections(load_evaluations(args.reports)), Console())
     print(f"report: {page}")
     return 0
 
@@ -213,17 +212,14 @@ def _logged(reports: Path) -> Iterator[Console]:
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
     """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
     from eval.noise import fold_repeats
-    from eval.report import load_graded, terminal_table, write_report
+    from eval.report import find_evaluations, load_graded, make_sections, terminal_table, write_report
     from eval.summary import untrusted
 
-    graded = load_graded(reports, summaries)
-    shown, floors = fold_repeats(summaries, graded)
-    terminal_table(shown, console, graded)
+    shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
+    terminal_table(make_sections(find_evaluations(reports, summaries)), console)
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None
-        if floor:
-            console.print(f"noise floor of {summary['checkpoint']} on {summary['benchmark']}: {floor}.", markup=False)
     console.print(f"report: {write_report(reports)}", markup=False, soft_wrap=True)
     return shown, untrusted(summaries, reports)
 

@@ -100,11 +100,16 @@ def find_side(asked: str, reports: Path) -> Side:
 
 
 def verdict(comparison: Comparison) -> str:
-    """What may be concluded, in one plain sentence; decided on equivalence, and it says where the other levels differ."""
-    found = comparison.levels["equivalent"]
+    """What may be concluded, in one plain sentence."""
+    return verdict_on(comparison.levels)
+
+
+def verdict_on(levels: Mapping[str, Paired]) -> str:
+    """The sentence for B against A: decided on equivalence, and it says where the other levels differ."""
+    found = levels["equivalent"]
     if not found.n:
         return "no problem has a verdict on both sides."
-    dissent = [level for level in LEVELS if _winner(comparison.levels[level]) != _winner(found)]
+    dissent = [level for level in LEVELS if _winner(levels[level]) != _winner(found)]
     but = f" (not so by the {' and the '.join(dissent)} reading)" if dissent else ""
     bounds = (found.low, found.high) if found.difference >= 0 else (-found.high, -found.low)
     size = f"{abs(100 * found.difference):.1f} points, 95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ class Section:
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
     tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row.
+    `id` is made of the conditions: the section keeps its address while evaluations are added.
     """
 
+    id: str
     title: str
     note: str
     group: Group
@@ -30,9 +33,13 @@ class Section:
     superseded: tuple[Evaluation, ...]
     noise: tuple[str, ...]
 
+    def evaluation_of(self, summary: Summary) -> Evaluation:
+        """The evaluation of a row."""
+        return next(evaluation for evaluation in self.current if evaluation.summary is summary)
+
     def key_of(self, summary: Summary) -> str:
         """The folder of a row's evaluation."""
-        return next(evaluation.folder.name for evaluation in self.current if evaluation.summary is summary)
+        return self.evaluation_of(summary).folder.name
 
 
 def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
@@ -88,6 +95,7 @@ def _section(evaluations: Sequence[Evaluation], repeats: Mapping[str, list[Evalu
     group = make_group([evaluation.summary for evaluation in current], graded)
     manifest = current[0].manifest
     return Section(
+        id=hashlib.sha256(json.dumps(conditions_of(current[0])).encode()).hexdigest()[:12],
         title=title(group, manifest["benchmark"]["n"]),
         note=f"{_words(manifest['decoding'])}; {_words(manifest['engine'])}" if ambiguous else "",
         group=group,

@@ -1,4 +1,4 @@
-"""Reads a reports folder: finished evaluations, unfinished ones, and the graded items of one evaluation.
+"""Reads a reports folder: finished evaluations and unfinished ones. What they hold is read by `items`.
 
 reports/benchmarks/<name>-<sha12>.jsonl   the problems
 reports/<key>/manifest.json               everything that went in
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +40,6 @@ class Unfinished:
     benchmark: str
     predictions: int
     expected: int | None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One output with its problem and verdict. `status` is "ungraded" where there is no verdict yet."""
-
-    id: str
-    sample: int
-    problem: str
-    gold: str
-    text: str
-    truncated: bool
-    status: str
-    rule: str | None
-    extracted: str | None
 
 
 def load_summaries(reports_dir: Path) -> list[dict[str, Any]]:
@@ -88,22 +71,10 @@ def load_unfinished(reports_dir: Path) -> list[Unfinished]:
     return [_unfinished(folder) for folder in _evaluation_folders(reports_dir) if not (folder / "DONE").exists()]
 
 
-def load_items(evaluation: Evaluation, limit: int) -> list[Item]:
-    """At most `limit` outputs, those of the first problems in benchmark order. Raises UserError on a damaged line."""
-    reports_dir = evaluation.folder.parent
-    # Only the name is taken: a manifest must not be able to point outside the reports folder.
-    benchmark = reports_dir / "benchmarks" / Path(evaluation.manifest["benchmark"]["file"]).name
-    samples = evaluation.manifest["decoding"]["n_samples"]
-    problems = {line["id"]: line for line in islice(read_lines(benchmark), ceil(limit / samples))}
-    verdicts = evaluation.folder / f"verdicts.{evaluation.summary['grader']}.jsonl"
-    graded = {(line["id"], line["sample"]): line for line in read_lines(verdicts) if line["id"] in problems}
-    outputs = {
-        (line["id"], line["sample"]): line
-        for line in read_lines(evaluation.folder / "predictions.jsonl")
-        if line["id"] in problems
-    }
-    keys = [(problem, sample) for problem in problems for sample in range(samples) if (problem, sample) in outputs]
-    return [_item(problems[key[0]], outputs[key], graded.get(key)) for key in keys[:limit]]
+def find_evaluations(reports_dir: Path, summaries: Iterable[Summary]) -> list[Evaluation]:
+    """The evaluations behind summaries, each under the name that its summary gives it. Raises as `load_evaluations`."""
+    folders = ((reports_dir / summary["key"], dict(summary)) for summary in summaries)
+    return [Evaluation(folder, read_object(folder / "manifest.json"), summary) for folder, summary in folders]
 
 
 def _evaluation_folders(reports_dir: Path) -> list[Path]:
@@ -124,18 +95,4 @@ def _unfinished(folder: Path) -> Unfinished:
         benchmark=benchmark["name"],
         predictions=sum(1 for _ in read_lines(predictions)) if predictions.exists() else 0,
         expected=problems * manifest["decoding"]["n_samples"],
-    )
-
-
-def _item(problem: Summary, output: Summary, verdict: Summary | None) -> Item:
-    return Item(
-        id=output["id"],
-        sample=output["sample"],
-        problem=problem["problem"],
-        gold=problem["answer"],
-        text=output["text"],
-        truncated=output["finish_reason"] == "length",
-        status=verdict["status"] if verdict else "ungraded",
-        rule=verdict["rule"] if verdict else None,
-        extracted=verdict["extracted"] if verdict else None,
     )

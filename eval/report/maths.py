@@ -12,6 +12,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from latex2mathml.converter import convert_to_element
@@ -43,6 +44,7 @@ _ATTRIBUTES = (
     "width height depth lspace rspace mathvariant"
 )
 TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
+CLOSING = (")", "]", "}", "|", "!", "′", "%", "°")
 VALUE = re.compile(r"-?[\w.%]{1,20}")
 # Definitions could grow exponentially; the others reach out of the formula.
 REFUSED = re.compile(r"\\(?:newcommand|renewcommand|def|let|href|url|includegraphics|require|html\w*)(?![A-Za-z])")
@@ -122,9 +124,18 @@ def _tree(element: ET.Element, budget: list[int], depth: int) -> Tree:
         tag = "mrow"
     children: list[Any] = [html.unescape(element.text)] if element.text else []
     children += [_tree(child, budget, depth - 1) for child in element]
+    _mark_signs(children)
     if tag == "mrow" and not attributes and len(children) == 1 and isinstance(children[0], list):
         return list(children[0])
     return [tag, attributes or 0, *children]
+
+
+def _mark_signs(siblings: list[Any]) -> None:
+    """Tells the sign of a number from the operator between two: after another operator it stands close to its number."""
+    for before, after in pairwise(siblings):
+        sign = after[0] == "mo" and after[2:] and after[2] in "-−+±" and isinstance(before, list)
+        if sign and before[0] == "mo" and before[2:] and before[2] not in CLOSING:
+            after[1] = {**(after[1] or {}), "form": "prefix"}
 
 
 def _markup(tree: Tree) -> Markup:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import cycle, groupby
 from typing import Any
@@ -18,7 +19,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from eval.report.ranking import Group, Row, best_row, percent, title
 
@@ -52,25 +53,31 @@ SETTINGS: Mapping[Any, Any] = {
 }
 
 
-def accuracy_curve(group: Group, size: tuple[int, int] = WIDE) -> str:
+def accuracy_curve(group: Group, size: tuple[int, int] = WIDE, tokens: Mapping[str, int] | None = None) -> str:
     """The group's curve as one <svg> element, the same bytes for the same rows; "" where there is no checkpoint.
+
+    Over training steps; with `tokens` (by key) over training tokens, of the checkpoints for which they are known.
 
     A run is a line through the equivalent share with its 95 % interval at each checkpoint; the band under it reaches
     down to strict, and the official figure lies inside it. Models that are no checkpoints are dashed lines.
     `size` is (width, height) in CSS pixels.
     """
-    if not group.checkpoints:
+    runs = _runs(group) if tokens is None else _with_tokens(group, tokens)
+    if not any(runs):
         return ""
-    identity = f"{group.benchmark}-{group.limit}-{size[0]}"
+    # Sections of one benchmark may differ in their decoding alone: their keys tell them apart.
+    keys = zlib.crc32("".join(sorted(str(row.summary["key"]) for row in group.rows)).encode())
+    identity = f"{group.benchmark}-{group.limit}-{keys}-{size[0]}{'-tokens' if tokens else ''}"
     # The salt makes the ids inside repeatable, and different between the drawings of one page.
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": identity}):
         figure = Figure(figsize=(size[0] / POINTS_PER_INCH, size[1] / POINTS_PER_INCH), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        _draw_axes(axes, group)
+        _draw_axes(axes, group, "training step" if tokens is None else "training tokens")
         _draw_references(axes, group)
-        for colour, rows in zip(cycle(RUN_COLOURS), _runs(group), strict=False):
-            _draw_run(axes, rows, colour)
+        for colour, rows in zip(cycle(RUN_COLOURS), runs, strict=False):
+            places = [row.summary["step"] if tokens is None else tokens[row.summary["key"]] for row in rows]
+            _draw_run(axes, rows, places, colour)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _embeddable(buffer.getvalue(), identity, title(group), _description(group))
@@ -82,7 +89,7 @@ def run_colours(group: Group) -> list[tuple[str, int]]:
     return [(rows[0].summary["run"], number) for number, rows in zip(cycle(numbers), _runs(group), strict=False)]
 
 
-def _draw_axes(axes: Axes, group: Group) -> None:
+def _draw_axes(axes: Axes, group: Group, across: str) -> None:
     highest = max(row.summary["ci95"][1] for row in group.rows)
     # From zero, so that heights compare as shares do; some air above, so that the top error bar is not cut.
     axes.set_ylim(0, min(1.02, highest * 1.12))
@@ -91,7 +98,9 @@ def _draw_axes(axes: Axes, group: Group) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(axis="y", linewidth=1)
     axes.set_axisbelow(True)
-    axes.set_xlabel("training step")
+    axes.set_xlabel(across)
+    if across == "training tokens":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
 
 
 def _draw_references(axes: Axes, group: Group) -> None:
@@ -107,23 +116,29 @@ def _draw_references(axes: Axes, group: Group) -> None:
         )  # fmt: skip
 
 
-def _draw_run(axes: Axes, rows: Sequence[Row], colour: str) -> None:
-    steps = [row.summary["step"] for row in rows]
+def _draw_run(axes: Axes, rows: Sequence[Row], places: Sequence[int], colour: str) -> None:
     equivalent = [row.summary["equivalent"] for row in rows]
     # A share may have been rounded past the end of its interval; matplotlib refuses negative lengths.
     below = [max(0.0, row.summary["equivalent"] - row.summary["ci95"][0]) for row in rows]
     above = [max(0.0, row.summary["ci95"][1] - row.summary["equivalent"]) for row in rows]
     strict = [row.summary["strict"] for row in rows]
-    axes.fill_between(steps, strict, equivalent, color=colour, alpha=0.22, linewidth=0, gid="band")
-    axes.errorbar(steps, equivalent, yerr=(below, above), fmt="none", color=colour, elinewidth=1.5, capsize=3)
-    axes.plot(steps, equivalent, color=colour, linewidth=2, gid="curve")
+    if not rows:
+        return
+    axes.fill_between(places, strict, equivalent, color=colour, alpha=0.22, linewidth=0, gid="band")
+    axes.errorbar(places, equivalent, yerr=(below, above), fmt="none", color=colour, elinewidth=1.5, capsize=3)
+    axes.plot(places, equivalent, color=colour, linewidth=2, gid="curve")
     axes.plot(
-        steps, equivalent, linestyle="none", marker="o", markersize=6, color=colour, clip_on=False, gid="checkpoints"
+        places, equivalent, linestyle="none", marker="o", markersize=6, color=colour, clip_on=False, gid="checkpoints"
     )
 
 
 def _runs(group: Group) -> list[list[Row]]:
     return [list(rows) for _, rows in groupby(group.checkpoints, key=lambda row: row.summary["run"])]
+
+
+def _with_tokens(group: Group, tokens: Mapping[str, int]) -> list[list[Row]]:
+    """The runs with their rows of known tokens, in the order of `_runs`, so that a run keeps its colour."""
+    return [[row for row in rows if row.summary["key"] in tokens] for rows in _runs(group)]
 
 
 def _description(group: Group) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,14 +81,6 @@ class Group:
         return min(int(row.summary["n"]) for row in self.rows)
 
 
-def group_summaries(summaries: Iterable[Summary], graded: Mapping[str, Graded] | None = None) -> list[Group]:
-    """One group a (benchmark, limit), in order of benchmark name, whole benchmarks before limited ones."""
-    members: dict[tuple[str, int], list[Summary]] = {}
-    for summary in summaries:
-        members.setdefault((summary["benchmark"], summary["limit"] or 0), []).append(summary)
-    return [make_group(members[key], graded) for key in sorted(members)]
-
-
 def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None) -> Group:
     """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
     ordered = sorted(summaries, key=lambda s: (s["step"] is not None, s["run"], s["step"] or 0, s["key"]))
@@ -132,7 +124,7 @@ def best_sentence(group: Group) -> str:
         return f"{figure}."
     if not rivals:
         return f"{figure}; told apart from all others."
-    return f"{figure}; cannot be told apart from {join_words(_shortened([row.label for row in rivals]))}."
+    return f"{figure}; cannot be told apart from {join_words(shortened([row.label for row in rivals]))}."
 
 
 def groups_sentence(group: Group) -> str:
@@ -140,8 +132,8 @@ def groups_sentence(group: Group) -> str:
     lower = group.standing.groups[1:] if group.standing else ()
     if not any(len(rows) > 1 for rows in lower):
         return ""
-    names = [join_words(_shortened([row.label for row in rows])) for rows in lower]
-    return f"Behind it, in groups that cannot be told apart: {'; '.join(_shortened(names))}."
+    names = [join_words(shortened([row.label for row in rows])) for rows in lower]
+    return f"Behind it, in groups that cannot be told apart: {'; '.join(shortened(names))}."
 
 
 def picked_sentence(group: Group) -> str:
@@ -181,13 +173,16 @@ def standing_sentences(group: Group) -> list[str]:
 
 def sampled_sentences(group: Group) -> list[str]:
     """For each row of several samples a problem: pass@k for every k, and what a majority vote gives."""
-    sentences = []
-    for row in group.rows:
-        if shares := row.summary.get("pass_at_k"):
-            passed = [f"pass@{k} {percent(share)}" for k, share in shares.items()]
-            majority = f"maj@{row.summary['samples']} {percent(row.summary['maj_at_k'])}"
-            sentences.append(f"{row.label}: {join_words([*passed, majority])}.")
-    return sentences
+    return [sentence for row in group.rows for sentence in sampled_sentences_of(row)]
+
+
+def sampled_sentences_of(row: Row) -> list[str]:
+    """The sentence of one row; none where there is one sample a problem."""
+    if not (shares := row.summary.get("pass_at_k")):
+        return []
+    passed = [f"pass@{k} {percent(share)}" for k, share in shares.items()]
+    majority = f"maj@{row.summary['samples']} {percent(row.summary['maj_at_k'])}"
+    return [f"{row.label}: {join_words([*passed, majority])}."]
 
 
 def undecided_sentence(row: Row) -> str:
@@ -236,6 +231,13 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def shortened(names: Sequence[str]) -> list[str]:
+    """At most NAMES_IN_A_SENTENCE names; a last one says how many are left out."""
+    if len(names) <= NAMES_IN_A_SENTENCE + 1:
+        return list(names)
+    return [*names[:NAMES_IN_A_SENTENCE], f"{len(names) - NAMES_IN_A_SENTENCE} more"]
+
+
 def _standing(group: Group, graded: Mapping[str, Graded]) -> Standing | None:
     """The paired tests of a group with at least two candidates whose verdicts are on the same problems."""
     best = best_row(group)
@@ -261,13 +263,6 @@ def _standing(group: Group, graded: Mapping[str, Graded]) -> Standing | None:
         discordant=runner_up.discordant or None,
         over_base=over_base,
     )
-
-
-def _shortened(names: list[str]) -> list[str]:
-    """At most NAMES_IN_A_SENTENCE names; a last one says how many are left out."""
-    if len(names) <= NAMES_IN_A_SENTENCE + 1:
-        return names
-    return [*names[:NAMES_IN_A_SENTENCE], f"{len(names) - NAMES_IN_A_SENTENCE} more"]
 
 
 def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:

@@ -1,52 +1,49 @@
-"""Tables of summaries for the terminal and for Markdown: one a benchmark, with the sentences that belong under it."""
+"""Tables for the terminal and for Markdown: one a section, as on the pages, with the sentences that belong under it."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eval.report.load import Summary
+from eval.report.conditions import Section
 from eval.report.ranking import (
-    Group,
     Row,
     best_row,
-    group_summaries,
     indistinct_rows,
     interval,
     mean_tokens,
     percent,
-    standing_sentences,
-    title,
     undecided,
     undecided_sentences,
 )
-from eval.scores import LEVELS, Graded
+from eval.report.views import section_sentences
+from eval.scores import LEVELS
 
 COLUMNS = ("checkpoint", "n", *LEVELS, "95% interval", "truncated", "no box", "mean tokens")
 BEST_MARK, INDISTINCT_MARK = "*", "~"
 
 
-def terminal_table(summaries: Iterable[Summary], console: Console, graded: Mapping[str, Graded] | None = None) -> None:
-    """Prints one table a benchmark; each fits into 80 columns while labels are short.
+def terminal_table(sections: Iterable[Section], console: Console) -> None:
+    """Prints one table a section; each fits into 80 columns while labels are short.
 
-    The best checkpoint carries an asterisk, and those that cannot be told apart from it a tilde: paired tests over the
-    verdicts in `graded`, by key, without which nothing is said. Rows with undecided outputs are red, and a line says how many.
+    The best checkpoint carries an asterisk, and those that cannot be told apart from it a tilde. Rows with undecided
+    outputs are red, and a line says how many.
     """
-    for group in group_summaries(summaries, graded):
-        console.print(_rich_table(group))
-        for sentence in undecided_sentences(group):
+    for section in sections:
+        console.print(_rich_table(section))
+        for sentence in undecided_sentences(section.group):
             console.print(Text(sentence, style="bold red"))
-        for sentence in standing_sentences(group):
+        for sentence in (*filter(None, [section.note]), *section_sentences(section)):
             console.print(Text(sentence, style="dim"))
 
 
-def markdown_table(summaries: Iterable[Summary], graded: Mapping[str, Graded] | None = None) -> str:
-    """The same tables and sentences as Markdown (GitHub's dialect), ending in a newline; "" for no summaries."""
-    return "\n".join(_markdown_group(group) for group in group_summaries(summaries, graded))
+def markdown_table(sections: Iterable[Section]) -> str:
+    """The same tables and sentences as Markdown (GitHub's dialect), ending in a newline; "" for no sections."""
+    return "\n".join(_markdown_section(section) for section in sections)
 
 
 def table_cells(row: Row) -> tuple[str, ...]:
@@ -57,8 +54,9 @@ def table_cells(row: Row) -> tuple[str, ...]:
     return (row.label, f"{summary['n']:,}", *shares, interval(summary), *failures, mean_tokens(summary))
 
 
-def _rich_table(group: Group) -> Table:
-    table = Table(title=Text(title(group), style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
+def _rich_table(section: Section) -> Table:
+    group = section.group
+    table = Table(title=Text(section.title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         # Two-word headers are broken: the cells under them are narrow, and 80 columns are few.
         header = Text(column.replace(" ", "\n"), style="dim")
@@ -73,13 +71,16 @@ def _rich_table(group: Group) -> Table:
     return table
 
 
-def _markdown_group(group: Group) -> str:
+def _markdown_section(section: Section) -> str:
+    group = section.group
     best = best_row(group)
-    lines = [f"## {_markdown_text(title(group))}", "", _markdown_line(COLUMNS), "|---|" + "---:|" * (len(COLUMNS) - 1)]
+    lines = [f"## {_markdown_text(section.title)}", ""]
+    lines += [_markdown_text(section.note), ""] if section.note else []
+    lines += [_markdown_line(COLUMNS), "|---|" + "---:|" * (len(COLUMNS) - 1)]
     for row in group.rows:
         cells = [_markdown_text(cell) for cell in table_cells(row)]
         lines.append(_markdown_line([f"**{cell}**" for cell in cells] if row is best else cells))
-    for sentence in (*undecided_sentences(group), *standing_sentences(group)):
+    for sentence in (*undecided_sentences(group), *section_sentences(section)):
         lines += ["", _markdown_text(sentence)]
     return "\n".join(lines) + "\n"
 

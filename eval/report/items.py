@@ -1,0 +1,163 @@
+"""The outputs of one evaluation with their problems, verdicts and error classes; and the columns that lists are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.outcomes import Outcome, classify
+from eval.report.load import Evaluation
+from eval.scores import UNDECIDED
+from eval.store import read_lines
+
+ANSWER_LIMIT = 60  # characters of an answer in a list
+TRUNCATED, RAN_ON, RECOVERABLE, STRICT = 1, 2, 4, 8  # bits of a fact
+
+
+@dataclass(frozen=True)
+class Item:
+    """One output. `position` is its problem's place in the benchmark. `status` is "ungraded" where there is no verdict yet."""
+
+    position: int
+    id: str
+    sample: int
+    text: str
+    status: str
+    rule: str
+    extracted: str | None
+    strict: bool
+    tokens: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What lists and counts need of an evaluation's outputs, one entry each, in benchmark order, `samples` a problem."""
+
+    samples: int
+    positions: list[int]
+    kinds: list[str]
+    details: list[str]
+    statuses: list[str]
+    rules: list[str]
+    facts: list[int]
+    answers: list[str | None]
+    tokens: list[int]
+
+    def to_object(self) -> dict[str, Any]:
+        """As JSON; what repeats is numbered."""
+        numbered = {}
+        for name in ("kinds", "details", "statuses", "rules"):
+            values = sorted(set(getattr(self, name)))
+            number = {value: place for place, value in enumerate(values)}
+            numbered[name] = [values, [number[value] for value in getattr(self, name)]]
+        return asdict(self) | numbered
+
+    @staticmethod
+    def from_object(stored: Mapping[str, Any]) -> Columns:
+        """What `to_object` gave."""
+        names = ("kinds", "details", "statuses", "rules")
+        columns: dict[str, Any] = {name: [stored[name][0][number] for number in stored[name][1]] for name in names}
+        columns |= {name: stored[name] for name in ("samples", "positions", "facts", "answers", "tokens")}
+        return Columns(**columns)
+
+    def outcomes(self) -> list[Outcome]:
+        """The outcome of every output."""
+        return [
+            Outcome(kind, detail, bool(fact & RECOVERABLE), bool(fact & TRUNCATED), bool(fact & RAN_ON))
+            for kind, detail, fact in zip(self.kinds, self.details, self.facts, strict=True)
+        ]
+
+
+def problems_file(evaluation: Evaluation) -> Path:
+    """The benchmark's problems. Only the name is taken: a manifest must not be able to point outside the reports folder."""
+    return evaluation.folder.parent / "benchmarks" / Path(evaluation.manifest["benchmark"]["file"]).name
+
+
+def verdicts_file(evaluation: Evaluation) -> Path:
+    """The verdicts of the grader that made the summary."""
+    return evaluation.folder / f"verdicts.{Path(str(evaluation.summary['grader'])).name}.jsonl"
+
+
+def load_problems(path: Path) -> list[dict[str, Any]]:
+    """The problems in benchmark order. Raises UserError where they cannot be read."""
+    return list(read_lines(path))
+
+
+def load_items(evaluation: Evaluation, problems: Sequence[Mapping[str, Any]]) -> list[Item]:
+    """Every output in benchmark order; one that is lost is left out. Raises UserError on a damaged line."""
+    verdicts = {(line["id"], line["sample"]): line for line in read_lines(verdicts_file(evaluation))}
+    outputs = {(line["id"], line["sample"]): line for line in read_lines(evaluation.folder / "predictions.jsonl")}
+    next_problem = str(evaluation.manifest["prompt"].get("next_problem") or "")
+    return [
+        _item(position, problem, outputs[owner], verdicts.get(owner), next_problem)
+        for position, problem in enumerate(problems)
+        for owner in ((problem["id"], sample) for sample in range(samples_of(evaluation)))
+        if owner in outputs
+    ]
+
+
+def samples_of(evaluation: Evaluation) -> int:
+    """Samples a problem."""
+    return int(evaluation.manifest["decoding"]["n_samples"])
+
+
+def columns_of(items: Iterable[Item], samples: int) -> Columns:
+    """The columns of items."""
+    rows = [
+        (
+            item.position,
+            item.outcome.kind,
+            item.outcome.detail,
+            item.status,
+            item.rule[:ANSWER_LIMIT],
+            _fact(item),
+            None if item.extracted is None else item.extracted[:ANSWER_LIMIT],
+            item.tokens,
+        )
+        for item in items
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(8)]
+    return Columns(samples, *columns)
+
+
+def shares_by(columns: Columns, problems: Sequence[Mapping[str, Any]], field: str) -> dict[str, tuple[int, int]]:
+    """{value of a problem's `field`: (right, judged outputs)}, values in order; {} where no problem has the field."""
+    counts: dict[str, list[int]] = {}
+    for position, status in zip(columns.positions, columns.statuses, strict=True):
+        value = problems[position].get(field)
+        if value is None or status in UNDECIDED or status == "ungraded":
+            continue
+        row = counts.setdefault(str(value), [0, 0])
+        row[0] += status == "correct"
+        row[1] += 1
+    return {value: (right, judged) for value, (right, judged) in sorted(counts.items())}
+
+
+def _fact(item: Item) -> int:
+    outcome = item.outcome
+    bits = (TRUNCATED * outcome.truncated, RAN_ON * outcome.ran_on, RECOVERABLE * outcome.recoverable)
+    return sum(bits) + STRICT * item.strict
+
+
+def _item(
+    position: int,
+    problem: Mapping[str, Any],
+    output: Mapping[str, Any],
+    verdict: Mapping[str, Any] | None,
+    next_problem: str,
+) -> Item:
+    return Item(
+        position=position,
+        id=output["id"],
+        sample=output["sample"],
+        text=output["text"],
+        status=verdict["status"] if verdict else "ungraded",
+        rule=verdict["rule"] if verdict else "",
+        extracted=verdict["extracted"] if verdict else None,
+        strict=bool(verdict and verdict["strict"]),
+        tokens=output["output_tokens"],
+        outcome=classify(problem["answer"], output["text"], output["finish_reason"], verdict, next_problem),
+    )
