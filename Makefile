@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train eval watch report compare regrade test lint format bench lock
+.PHONY: help setup demo preflight train eval watch report compare regrade test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -15,6 +15,7 @@ GPUS := $(if $(filter undefined,$(origin CUDA_VISIBLE_DEVICES)),$(SEEN),$(words 
 # Training processes: one a GPU. On CPU one process with all cores is a quarter faster than one a core (docs/log.md).
 PROCESSES ?= $(if $(filter-out 0,$(GPUS)),$(GPUS),1)
 CONFIG ?= sft_config.yaml
+ALLOWED = $(foreach check,$(ALLOW),--allow $(check))
 
 # Without a GPU: DeepSpeed must be told so, and `accelerate launch --cpu` would silently drop it. The MALLOC lines keep
 # freed memory in the process, instead of mapping and zeroing every ZeRO-3 buffer anew at each step.
@@ -42,8 +43,11 @@ demo: setup ## the main job on any machine: train SmolLM2-135M on word problems,
 	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 160
 	@echo "open reports/index.html"
 
+preflight: setup ## look at the config and the data before training: lengths, EOS, boundary, boxes, duplicates, disk
+	@$(LAUNCH) $(CONFIG) --preflight $(ALLOWED)
+
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
-	@$(LAUNCH) $(CONFIG)
+	@$(LAUNCH) $(CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
 eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
 	@test -n "$(CKPT)" || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }

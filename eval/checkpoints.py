@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from eval.records import Checkpoint, UserError, first_line
 
+Shapes = dict[str, tuple[int, ...]]  # tensor name -> shape
+
 STEP = re.compile(r"checkpoint-(\d+)$")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HASH_BLOCK_BYTES = 1 << 22
@@ -108,8 +110,11 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def check_complete(folder: Path) -> None:
-    """Raises UserError (exit code 1) unless every tensor that config.json implies is there with its shape, and a tokenizer."""
+def check_complete(folder: Path, implied: Shapes | None = None) -> None:
+    """Raises UserError (exit code 1) unless every tensor that config.json implies is there with its shape, and a tokenizer.
+
+    `implied` spares building the architecture again where it is at hand (see `implied_shapes`).
+    """
     if not (folder / "config.json").is_file():
         raise UserError(
             f"{folder} has no config.json, so it is no model; pass a folder that training finished writing.", 1
@@ -121,7 +126,7 @@ def check_complete(folder: Path) -> None:
             "(deepspeed_zero3.yaml), which gathers them on save.",
             exit_code=1,
         )
-    for name, shape in implied_shapes(folder).items():
+    for name, shape in (implied or implied_shapes(folder)).items():
         if name not in found:
             raise UserError(
                 f"{folder}: the weights lack {name}, which config.json implies; the save was cut off, or ZeRO-3 saved "
@@ -138,9 +143,9 @@ def check_complete(folder: Path) -> None:
         raise UserError(f"{folder} has no tokenizer (tokenizer.json); copy the base model's tokenizer files there.", 1)
 
 
-def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def stored_shapes(folder: Path) -> Shapes:
     """Tensor name -> shape over all weight files; reads headers only. Raises UserError for a truncated file."""
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: Shapes = {}
     for path in weight_files(folder):
         try:
             with safe_open(path, framework="np") as tensors:
@@ -152,7 +157,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def implied_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+def implied_shapes(folder: Path) -> Shapes:
     """Tensor name -> shape of the architecture in config.json, built without memory; tied output weights left out."""
     # Imported late: half of the commands need no torch.
     import torch

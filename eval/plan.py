@@ -61,7 +61,9 @@ class Job:
     @property
     def owners(self) -> list[tuple[str, int]]:
         """(problem id, sample) of every output, in benchmark order."""
-        return [(problem.id, sample) for problem in self.benchmark.problems for sample in range(self.decoding.n_samples)]
+        return [
+            (problem.id, sample) for problem in self.benchmark.problems for sample in range(self.decoding.n_samples)
+        ]
 
 
 def load_benchmarks(options: Options) -> list[Benchmark]:

@@ -51,13 +51,18 @@ def chat_ids(problem: str, tokenizer: Any) -> list[int]:
     )
 
 
+def rendered_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], list[int]]:
+    """(token ids of the whole example, those of its prompt), as they are: whether they fit together is not asked."""
+    text = sft_utils.apply_chat_template(dict(example), tokenizer, "sft")["text"]
+    return list(tokenizer(text).input_ids), generation_ids(example, tokenizer)
+
+
 def training_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], int]:
     """(token ids of the whole example, how many of them are prompt).
 
     Raises UserError where the prompt is no token-for-token beginning, or where the last token is not EOS.
     """
-    ids = list(tokenizer(sft_utils.apply_chat_template(dict(example), tokenizer, "sft")["text"]).input_ids)
-    prompt = generation_ids(example, tokenizer)
+    ids, prompt = rendered_ids(example, tokenizer)
     if ids[: len(prompt)] != prompt:
         raise UserError(
             f"sft_utils.py: the generation prompt ends in {tokenizer.decode(prompt[-3:])!r}, but training goes on from "

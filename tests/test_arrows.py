@@ -11,13 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows, sft
-# takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
+# Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows,
+# training takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
 # the design would have needed two.
+FROM_EVAL = {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"}
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),
-    "sft": {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"},
+    "training": {"graders", *FROM_EVAL},
+    "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
     "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.records"},
     "bench": {"graders", "sft_utils", "eval", "data"},
@@ -102,7 +104,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     assert not missing
     files = {
         str(path.relative_to(ROOT))
-        for room in ("graders", "eval", "data", "bench")
+        for room in ("graders", "eval", "data", "training", "bench")
         for path in sources(room)
         if path.name != "__init__.py"
     }

@@ -72,7 +72,9 @@ def test_whatever_is_killed_is_resumed_to_the_same_bytes(tiny_llama, place):
             time.sleep(rng.uniform(0, 0.3))
         with_children(process, signal.SIGKILL)
         lines = stored(place, "killed")
-        assert set(kept) <= set(lines) and len(lines) == len(set(lines)), "what was kept is neither lost nor decoded again"
+        assert set(kept) <= set(lines) and len(lines) == len(set(lines)), (
+            "what was kept is neither lost nor decoded again"
+        )
         killed_while_decoding += before < len(lines) < PROBLEMS
         kept = [] if list((place / "killed").glob("*/DONE")) else lines
         if not kept and lines:

@@ -1,0 +1,207 @@
+"""Every trap that concerns training has a seeded fault, and preflight catches it; sound data raises no alarm."""
+
+import copy
+import gzip
+import json
+import shutil
+
+import pytest
+from datasets import Dataset
+from rich.console import Console
+from tokenizers.processors import TemplateProcessing
+from trl import SFTConfig
+
+import sft_utils
+from data.synthetic import generate
+from eval import prompts
+from eval.records import UserError
+from training import preflight
+from training.examples import render
+from training.settings import ContractArguments
+
+SILENT = Console(quiet=True)
+
+
+def conversation(problem, solution, **more):
+    return prompts.example_of(problem, solution) | more
+
+
+def sound(count=40):
+    items = [item for item, _ in zip(generate(0), range(count), strict=False)]
+    return [conversation(item.problem, item.solution, answer=item.answer) for item in items]
+
+
+def make_run(tokenizer, tmp_path, train=None, validation=None, parameters=1000, **settings):
+    train = sound() if train is None else train
+    splits = {"train": train, "validation": sound(60)[40:] if validation is None else validation}
+    raw = {name: Dataset.from_list(rows) for name, rows in splits.items()}
+    arguments = SFTConfig(
+        **{
+            "output_dir": str(tmp_path / "run"), "use_cpu": True, "bf16": False, "max_length": 2048,
+            "per_device_train_batch_size": 4, "report_to": "none", "max_grad_norm": 1.0, "num_train_epochs": 1,
+            "save_strategy": "steps", "save_steps": 2,
+        } | settings
+    )  # fmt: skip
+    rendered = {name: render(rows, tokenizer, name, SILENT) for name, rows in raw.items()}
+    return preflight.Run(ContractArguments("m", "d"), arguments, tokenizer, raw, rendered, parameters, 1)
+
+
+def failed(run):
+    return {check.name for check in preflight.checks(run) if not check.ok}
+
+
+@pytest.fixture
+def tokenizer(smollm2_tokenizer):
+    kind = copy.deepcopy(smollm2_tokenizer)
+    kind.pad_token = "<|endoftext|>"
+    return kind
+
+
+def test_sound_data_raises_no_alarm(tokenizer, tmp_path):
+    assert failed(make_run(tokenizer, tmp_path)) == set()
+    assert failed(make_run(tokenizer, tmp_path, packing=True, max_length=512)) == set()
+
+
+LONG = conversation("Long?", "1 " * 3000 + "\\boxed{1}")
+DATA_FAULTS = {
+    "roles": [*sound(), {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], "answer": "1"}],
+    "length": [*sound(), LONG | {"answer": "1"}],
+    "eos": [*sound(), conversation("Odd?", "It stops <|im_end|> here: \\boxed{1}", answer="1")],
+    "box": [conversation(f"What is {n}?", f"It is {n}.", answer=str(n)) for n in range(40)],
+    "answer": [conversation(f"What is {n}?", f"It is \\boxed{{{n + 1}}}.", answer=str(n)) for n in range(40)],
+    "duplicates": sound() + [conversation(row["messages"][0]["content"].upper(), "\\boxed{1}", answer="1") for row in sound(5)],
+    "leak": sound() + sound(41)[40:],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DATA_FAULTS)
+def test_a_fault_in_the_data_is_caught(name, tokenizer, tmp_path):
+    assert name in failed(make_run(tokenizer, tmp_path, train=DATA_FAULTS[name]))
+
+
+def no_eos(monkeypatch, tokenizer):
+    """Trap 1: the stock template has no EOS."""
+    rendered = sft_utils.apply_chat_template
+    monkeypatch.setattr(
+        sft_utils, "apply_chat_template",
+        lambda row, t, task: {"text": rendered(row, t, task)["text"].removesuffix(t.eos_token)},
+    )  # fmt: skip
+
+
+def double_bos(monkeypatch, tokenizer):
+    """Trap 2: the template and the tokenizer both add it."""
+    bos = (tokenizer.bos_token, tokenizer.bos_token_id)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{bos[0]} $A", special_tokens=[bos])
+    monkeypatch.setattr(sft_utils, "_missing_bos", lambda t: t.bos_token)
+
+
+def double_eos(monkeypatch, tokenizer):
+    """Trap 2: so with EOS."""
+    eos = (tokenizer.eos_token, tokenizer.eos_token_id)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {eos[0]}", special_tokens=[eos])
+
+
+def trailing_space(monkeypatch, tokenizer):
+    """Trap 3: generation would begin from a lone space."""
+    monkeypatch.setattr(sft_utils, "PROMPT", sft_utils.PROMPT + " ")
+    monkeypatch.setattr(sft_utils, "COMPLETION", "{solution}")
+
+
+def pad_is_eos(monkeypatch, tokenizer):
+    """Trap 1: every EOS label would be masked."""
+    tokenizer.pad_token = tokenizer.eos_token
+
+
+TEMPLATE_FAULTS = {
+    no_eos: "eos",
+    double_bos: "bos",
+    double_eos: "boundary",
+    trailing_space: "boundary",
+    pad_is_eos: "pad",
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"), TEMPLATE_FAULTS.items(), ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_fault_of_template_or_tokenizer_is_caught(fault, name, tokenizer, tmp_path, monkeypatch):
+    fault(monkeypatch, tokenizer)
+    # Rendering is cached by the source of sft_utils.py, which a test changes in memory only.
+    monkeypatch.setattr("inspect.getsource", lambda module: fault.__name__)
+    assert name in failed(make_run(tokenizer, tmp_path))
+
+
+CONFIG_FAULTS = {
+    "counts": {"validation": sound(200)[40:160]},
+    "validation-block": {"packing": True, "validation": sound(42)[40:]},  # trap 4
+    "saving": {"save_strategy": "no"},
+    "disk": {"parameters": 10**15},  # trap 9
+    "length": {"max_length": 64},  # trap 5: a limit that would cut
+}
+
+
+@pytest.mark.parametrize("name", CONFIG_FAULTS)
+def test_a_fault_of_the_config_is_caught(name, tokenizer, tmp_path):
+    assert name in failed(make_run(tokenizer, tmp_path, **CONFIG_FAULTS[name]))
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({"ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "false"}, "gather"),  # trap 8
+        ({"ACCELERATE_GRADIENT_CLIPPING": "0.5"}, "clipping"),  # trap 10
+    ],
+)
+def test_a_fault_of_the_launch_config_is_caught(environment, name, tokenizer, tmp_path, monkeypatch):
+    sound = {
+        "ACCELERATE_USE_DEEPSPEED": "true",
+        "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3",
+        "ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "true",
+    }
+    run = make_run(tokenizer, tmp_path)
+    for key, value in sound.items():
+        monkeypatch.setenv(key, value)
+    assert failed(run) == set()
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    assert failed(run) == {name}
+
+
+def test_what_failed_stops_the_run_unless_allowed_by_name(tokenizer, tmp_path):
+    found = preflight.checks(make_run(tokenizer, tmp_path, train=DATA_FAULTS["length"]))
+    with pytest.raises(
+        UserError, match=r"length: 1 rows exceed 2,048 tokens \(train row 40 with 6,.*--allow length"
+    ) as refused:
+        preflight.refuse(found, [])
+    assert refused.value.exit_code == 1
+    preflight.refuse(found, ["length"])
+    with pytest.raises(UserError, match="--allow lenght: no such check; they are counts, roles"):
+        preflight.refuse(found, ["lenght"])
+
+
+def test_the_arithmetic_is_shown(tokenizer, tmp_path):
+    run = make_run(tokenizer, tmp_path, parameters=10**9, warmup_steps=3, save_only_model=False)
+    first, second = preflight.arithmetic(run)
+    assert "40 examples" in first and "10 steps an epoch, 10 in all, 3 of them warm-up" in first
+    assert "5 checkpoints of 4.0 GB, one optimizer state of 12.0 GB" in second
+
+
+def test_supervised_tokens_are_marked(tokenizer, tmp_path):
+    run = make_run(tokenizer, tmp_path, completion_only_loss=True)
+    text = preflight.example(run)
+    marked = "".join(text.plain[span.start : span.end] for span in text.spans if "underline" in str(span.style))
+    assert marked == " " + run.raw["train"][0]["messages"][1]["content"] + tokenizer.eos_token
+
+
+@pytest.mark.parametrize("name", ["math_train", "gsm8k_train"])
+def test_no_false_alarm_on_real_data(name, shared, tokenizer, tmp_path):
+    """The one alarm is a true one: two solutions of MATH train draw figures in more than 2,048 tokens."""
+    path = next((shared / "data" / "sft").glob(f"{name}*.jsonl.gz"))
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    rows = [{"messages": row["messages"], "answer": row["answer"]} for row in rows]
+    run = make_run(tokenizer, tmp_path, train=rows[:-100], validation=rows[-100:], packing=True)
+    lengths = [len(ids) for ids in run.rendered["train"]["input_ids"]]
+    assert failed(run) == ({"length"} if max(lengths) > 2048 else set())
+    assert sum(length > 2048 for length in lengths) <= 2
+    shutil.rmtree(tmp_path, ignore_errors=True)

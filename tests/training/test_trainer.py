@@ -1,0 +1,58 @@
+"""A loss that is no number names the rows it came from; too little memory names the settings to change."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from datasets import Dataset
+
+from training.progress import flops_per_token
+from training.trainer import Trainer, explain_memory, name_rows
+
+EXAMPLES = Dataset.from_list([{"input_ids": [index, index + 1, *range(index)]} for index in range(2, 12)])
+
+
+def padded(*rows):
+    width = max(len(EXAMPLES[row]["input_ids"]) for row in rows)
+    return torch.tensor(
+        [[*EXAMPLES[row]["input_ids"], *[0] * (width - len(EXAMPLES[row]["input_ids"]))] for row in rows]
+    )
+
+
+def packed(*rows):
+    parts = [EXAMPLES[row]["input_ids"] for row in rows]
+    positions = [position for part in parts for position in range(len(part))]
+    return torch.tensor([[token for part in parts for token in part]]), torch.tensor([positions])
+
+
+def test_rows_of_a_padded_batch_are_named():
+    assert name_rows(EXAMPLES, padded(3, 7), None) == "rows 3, 7 of train"
+
+
+def test_rows_of_a_packed_batch_are_named_as_they_lie():
+    assert name_rows(EXAMPLES, *packed(9, 0, 4)) == "rows 9, 0, 4 of train"
+    assert name_rows(EXAMPLES, *packed(*range(10))).endswith("and 2 more of train")
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_run(loss, monkeypatch):
+    monkeypatch.setattr("trl.SFTTrainer.training_step", lambda self, *args, **kwargs: torch.tensor(loss))
+    trainer = Trainer.__new__(Trainer)
+    trainer.examples, trainer.state = EXAMPLES, SimpleNamespace(global_step=41)
+    with pytest.raises(Exception, match=rf"the loss is {loss} in step 42, on rows 5 of train; look at those"):
+        trainer.training_step(None, {"input_ids": padded(5)})
+
+
+def test_memory_advice_has_todays_numbers():
+    arguments = SimpleNamespace(
+        per_device_train_batch_size=8, gradient_accumulation_steps=1, gradient_checkpointing=False, bf16=True
+    )
+    said = str(explain_memory(arguments, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")))
+    assert "per_device_train_batch_size 8 -> 4 with gradient_accumulation_steps 1 -> 2" in said
+    assert "gradient_checkpointing: true" in said and "bf16: true" not in said
+
+
+def test_operations_a_token_by_hand():
+    """Llama-3.2-1B at 2,048 tokens: 6 N = 7.4e9, and 6 * 16 * 2,048 * 2,048 = 0.4e9 of attention."""
+    config = SimpleNamespace(tie_word_embeddings=True, num_hidden_layers=16, hidden_size=2048, vocab_size=128_256)
+    assert flops_per_token(config, 1_235_814_400, 2048) == pytest.approx(7.82e9, rel=0.01)

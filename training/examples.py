@@ -1,0 +1,110 @@
+"""The data set: loaded, and rendered to token ids by the functions that also render evaluation's prompts."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, load_dataset
+from rich.console import Console
+from transformers import PreTrainedTokenizer
+
+import sft_utils
+from eval import prompts
+from eval.console import progress
+from eval.records import UserError
+from training.settings import ContractArguments
+
+
+def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
+    """{"train", "validation"}. Raises UserError where they are missing, damaged or empty."""
+    name = contract.dataset_name_or_path
+    try:
+        if contract.dataset_mode == "local":
+            train, validation = sft_utils.load_datasets(name)
+        else:
+            train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
+    except Exception as error:  # `datasets` raises a type of its own for each kind of damage
+        reason = first_bad_line(Path(name)) or " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+        raise UserError(f"dataset_name_or_path {name!r}: {reason}") from None
+    splits = {"train": train, "validation": validation}
+    for split, rows in splits.items():
+        if not len(rows):
+            raise UserError(f"{name}: {split} has no rows; write some, each with `messages`.", 1)
+        if "messages" not in rows.column_names:
+            columns = ", ".join(rows.column_names)
+            raise UserError(
+                f"{name}: {split} has no column `messages` (but {columns}); see load_datasets in sft_utils.py.", 1
+            )
+    return splits
+
+
+def first_bad_line(folder: Path) -> str | None:
+    """A sentence about the first line of train.jsonl or validation.jsonl that is no row; None where all are."""
+    for path in (folder / "train.jsonl", folder / "validation.jsonl"):
+        for number, line in enumerate(path.read_bytes().split(b"\n") if path.is_file() else (), start=1):
+            try:
+                good = not line.strip() or "messages" in json.loads(line)
+            except (ValueError, TypeError):
+                good = False
+            if not good:
+                return f"{path}:{number}: {line[:40]!r}… is no JSON object with `messages`; write one a line."
+        if path.is_file() and not path.stat().st_size:
+            return f"{path} is empty; write one JSON object with `messages` a line."
+    return None
+
+
+def render(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console) -> Dataset:
+    """`input_ids`, `completion_mask` (1 on solution and EOS) and `fault` (see `fault_of`; "" for none) of every row.
+
+    Nothing is cut. What was rendered once, from these rows, by this tokenizer and this sft_utils.py, is found in the
+    cache of `datasets`.
+    """
+    with progress(console, f"tokenise {name}", len(rows), "row") as advance:
+
+        def encode(row: dict[str, Any], index: int) -> dict[str, Any]:
+            advance(index + 1)
+            if not is_conversation(row.get("messages")):
+                return {"input_ids": [], "completion_mask": [], "fault": "roles"}
+            ids, prompt = prompts.rendered_ids(row, tokenizer)
+            mask = [0] * len(prompt) + [1] * (len(ids) - len(prompt))
+            return {"input_ids": ids, "completion_mask": mask[: len(ids)], "fault": fault_of(ids, prompt, tokenizer)}
+
+        sources = (inspect.getsource(module) for module in (sft_utils, prompts, inspect.getmodule(render)))
+        made_by = (rows._fingerprint, tokenizer.backend_tokenizer.to_str(), *sources)
+        return rows.map(
+            encode,
+            with_indices=True,
+            remove_columns=rows.column_names,
+            new_fingerprint=hashlib.sha256("".join(made_by).encode()).hexdigest(),
+        )
+
+
+def is_conversation(messages: Any) -> bool:
+    """Whether `messages` is a user's turn and an assistant's, both with text."""
+    try:
+        roles = [turn["role"] for turn in messages]
+        return roles == ["user", "assistant"] and all(turn["content"].strip() for turn in messages)
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def fault_of(ids: list[int], prompt: list[int], tokenizer: PreTrainedTokenizer) -> str:
+    """What is wrong with a rendered example: "bos", "boundary", "supervised" or "eos"; "" for nothing.
+
+    One BOS at the beginning where the tokenizer has one; the generation prompt a beginning of the training text, token
+    for token; something but EOS supervised; EOS once, at the end.
+    """
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is not None and bos != eos and (ids[0] != bos or ids[1:2] == [bos]):
+        return "bos"
+    if ids[: len(prompt)] != prompt:
+        return "boundary"
+    if not [token for token in ids[len(prompt) :] if token != eos]:
+        return "supervised"
+    if ids[-1] != eos or ids.count(eos) != 1 + (bos == eos):
+        return "eos"
+    return ""

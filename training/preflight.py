@@ -1,0 +1,311 @@
+"""What goes wrong silently, looked at before any weights are loaded: named checks, each with what was found and the fix."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from transformers import PreTrainedTokenizer
+from trl import SFTConfig
+
+from eval.records import UserError
+from graders import extract_boxed, grade_answers
+from training.settings import ContractArguments
+
+MAX_ROWS = {"train": 100_000, "validation": 100}  # the contract's
+# Well-kept sets carry a few odd rows (two of MATH train's 7,500 answers are empty); more than this is a systematic fault.
+TOLERATED_SHARE = 0.01
+SHOWN = 3
+# Bytes a parameter: Adam's two moments and the float32 master weights.
+STATE_BYTES = 12
+
+FAULTS = {
+    "roles": "{rows} are no user turn and assistant turn with text each; mend or drop them",
+    "bos": "{rows} begin without BOS or with two of them; the template and the tokenizer must not both add it (sft_utils.py)",
+    "boundary": '{rows} are not begun by their generation prompt, token for token; task="generation" must be a beginning of '
+    'task="sft", without a space at its end (sft_utils.py)',
+    "supervised": "{rows} have nothing to learn from: no token of a solution is supervised; drop them",
+    "eos": '{rows} do not end in one supervised EOS, so the model would never learn to stop; end task="sft" with '
+    "tokenizer.eos_token, once (sft_utils.py), and no EOS within a text",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: whether it holds, what was found, and what to do where it does not hold."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the checks look at. `rendered` is what `examples.render` gave for `raw`, split by split."""
+
+    contract: ContractArguments
+    arguments: SFTConfig
+    tokenizer: PreTrainedTokenizer
+    raw: Mapping[str, Dataset]
+    rendered: Mapping[str, Dataset]
+    parameters: int | None
+    processes: int
+
+
+def checks(run: Run) -> list[Check]:
+    """Every check, in the order of a table."""
+    return [
+        *counts(run),
+        *faults(run),
+        length(run),
+        pad(run),
+        *boxes(run),
+        *duplicates(run),
+        *launcher(run),
+        validation_block(run),
+        saving(run),
+        disk(run),
+    ]
+
+
+def refuse(found: list[Check], allowed: list[str]) -> None:
+    """Raises UserError (exit code 1) for what failed and is not among `allowed`, and for an allowance that is no check."""
+    unknown = set(allowed) - {check.name for check in found}
+    if unknown:
+        raise UserError(
+            f"--allow {sorted(unknown)[0]}: no such check; they are {', '.join(check.name for check in found)}."
+        )
+    failed = [check for check in found if not check.ok and check.name not in allowed]
+    if failed:
+        reasons = "; ".join(f"{check.name}: {check.fix}" for check in failed)
+        raise UserError(f"preflight stops this run ({reasons}). To run all the same: --allow {failed[0].name}.", 1)
+
+
+def show(found: list[Check], allowed: list[str], run: Run, console: Console) -> None:
+    """The table, the arithmetic, and one example with its supervised tokens marked."""
+    table = Table("check", "", "found")
+    for check in found:
+        state = "ok" if check.ok else "allowed" if check.name in allowed else "FAILED"
+        style = {"ok": "green", "allowed": "yellow", "FAILED": "bold red"}[state]
+        table.add_row(check.name, Text(state, style=style), Text(check.found))
+    console.print(table)
+    for line in arithmetic(run):
+        console.print(line, markup=False)
+    console.print(example(run))
+
+
+def arithmetic(run: Run) -> list[str]:
+    """What the settings amount to: tokens a step, steps, warm-up, checkpoints and their size."""
+    args, tokens = run.arguments, sum(map(len, run.rendered["train"]["input_ids"]))
+    rows, batch = packed_rows(run), batch_rows(run)
+    steps = total_steps(run)
+    saves = save_count(args, steps)
+    what = "packed rows" if args.packing else "rows"  # of one step
+    lines = [
+        f"{len(run.rendered['train']):,} examples, {tokens:,} tokens; {batch} {what} and about {tokens * batch // rows:,} "
+        f"tokens a step; {math.ceil(rows / batch):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
+    ]
+    if run.parameters:
+        lines.append(
+            f"{saves} checkpoints of {weight_bytes(run) / 1e9:.1f} GB"
+            + ("" if args.save_only_model else f", one optimizer state of {run.parameters * STATE_BYTES / 1e9:.1f} GB")
+            + f"; {_free_bytes(Path(args.output_dir)) / 1e9:.0f} GB free"
+        )
+    return lines
+
+
+def example(run: Run) -> Text:
+    """The first training example as text; what is supervised is green and underlined."""
+    row = next((row for row in run.rendered["train"] if row["input_ids"]), None)
+    text = Text("the first example, supervised tokens underlined:\n")
+    if row:
+        every = not run.arguments.completion_only_loss
+        for token, supervised in zip(row["input_ids"], row["completion_mask"], strict=False):
+            text.append(run.tokenizer.decode([token]), style="green underline" if supervised or every else "dim")
+    return text
+
+
+# The checks
+
+
+def counts(run: Run) -> Iterator[Check]:
+    found = ", ".join(f"{len(rows):,} {split}" for split, rows in run.raw.items())
+    bad = [split for split, most in MAX_ROWS.items() if len(run.raw[split]) > most]
+    fix = "".join(
+        f"{split} has {len(run.raw[split]):,} rows, the contract allows {MAX_ROWS[split]:,}; sample it down"
+        for split in bad[:1]
+    )
+    yield Check("counts", not bad, found, fix)
+
+
+def faults(run: Run) -> Iterator[Check]:
+    total = sum(map(len, run.rendered.values()))
+    where: dict[str, list[str]] = {name: [] for name in FAULTS}
+    for split, rows in run.rendered.items():
+        for index, fault in enumerate(rows["fault"]):
+            if fault:
+                where[fault].append(f"{split} row {index}")
+    for name, fix in FAULTS.items():
+        bad = where[name]
+        found = f"{total - len(bad):,} of {total:,} rows" + (f"; not {_some(bad)}" if bad else "")
+        yield Check(name, not bad, found, fix.format(rows=f"{len(bad):,} rows ({_some(bad)})"))
+
+
+def length(run: Run) -> Check:
+    limit = run.arguments.max_length
+    sizes = {
+        f"{split} row {index}": len(ids)
+        for split, rows in run.rendered.items()
+        for index, ids in enumerate(rows["input_ids"])
+    }
+    long = sorted((name for name, size in sizes.items() if size > limit), key=lambda name: -sizes[name])
+    shown = _some([f"{name} with {sizes[name]:,}" for name in long])
+    fix = f"{len(long):,} rows exceed {limit:,} tokens ({shown}); drop or shorten them, they are never cut"
+    return Check("length", not long, f"longest {max(sizes.values()):,} of {limit:,} tokens", fix)
+
+
+def pad(run: Run) -> Check:
+    tokenizer = run.tokenizer
+    ok = tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id
+    fix = "pad is EOS, and collators mask every pad token: EOS would never be learnt; set another pad token in get_tokenizer (sft_utils.py)"
+    return Check("pad", ok, f"pad {tokenizer.pad_token!r}, EOS {tokenizer.eos_token!r}", fix)
+
+
+def boxes(run: Run) -> Iterator[Check]:
+    rows = [row for rows in run.raw.values() for row in rows if row.get("messages")]
+    answers = [extract_boxed(str(row["messages"][-1].get("content"))) for row in rows]
+    missing = answers.count(None)
+    yield _share(
+        "box", missing, len(rows), "have no closed last \\boxed{}", "the grader reads nothing else; add it or drop them"
+    )
+    stated = [
+        (box, row["answer"]) for box, row in zip(answers, rows, strict=True) if box is not None and row.get("answer")
+    ]
+    if stated:
+        verdicts = grade_answers([(box, str(answer)) for box, answer in stated])
+        wrong = sum(verdict.status == "wrong" for verdict in verdicts)
+        fix = "they teach a wrong answer; mend or drop them"
+        yield _share("answer", wrong, len(stated), "box another answer than the one they state", fix)
+
+
+def duplicates(run: Run) -> Iterator[Check]:
+    problems = {split: [_plain(row) for row in rows["messages"]] for split, rows in run.raw.items()}
+    again = len(problems["train"]) - len(set(problems["train"]))
+    fix = "they are learnt by heart rather than better; drop them"
+    yield _share("duplicates", again, len(problems["train"]), "repeat a problem of train", fix)
+    shared = set(problems["train"]) & set(problems["validation"])
+    fix = f"{len(shared)} problems of validation are in train too, so its loss says nothing; drop them from train"
+    yield Check("leak", not shared, f"{len(shared)} problems in both splits", fix)
+
+
+def launcher(run: Run) -> Iterator[Check]:
+    """What the launch config says of DeepSpeed; accelerate hands it over in the environment."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") != "true":
+        return
+    gathered = os.environ.get("ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL", "false") == "true"
+    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    fix = "checkpoints would hold no model; set zero3_save_16bit_model: true in deepspeed_zero3.yaml"
+    yield Check("gather", stage != "3" or gathered, f"ZeRO-{stage}, weights gathered on save: {gathered}", fix)
+    clip = os.environ.get("ACCELERATE_GRADIENT_CLIPPING", "none")
+    same = clip in ("none", "auto") or float(clip) == run.arguments.max_grad_norm
+    wanted = run.arguments.max_grad_norm
+    fix = f"DeepSpeed would clip at {clip}, not at max_grad_norm {wanted}; drop gradient_clipping from deepspeed_zero3.yaml"
+    yield Check("clipping", same, f"max_grad_norm {wanted}, launch config {clip}", fix)
+
+
+def validation_block(run: Run) -> Check:
+    tokens, block = sum(map(len, run.rendered["validation"]["input_ids"])), run.arguments.max_length
+    ok = not run.arguments.packing or tokens >= block
+    fix = (
+        f"validation has {tokens:,} tokens, less than one packed row of {block:,}, and the contract's stock trainer raises on "
+        "that; add rows, or packing: false"
+    )
+    return Check("validation-block", ok, f"{tokens:,} validation tokens", fix)
+
+
+def saving(run: Run) -> Check:
+    strategy = run.arguments.save_strategy.value
+    fix = "no checkpoint would be written; set save_strategy: steps"
+    return Check("saving", strategy != "no", f"save_strategy {strategy}", fix)
+
+
+def disk(run: Run) -> Check:
+    free = _free_bytes(Path(run.arguments.output_dir))
+    if not run.parameters:
+        return Check("disk", True, f"{free / 1e9:.0f} GB free; the model's size is not known")
+    needed = save_count(run.arguments, total_steps(run)) * weight_bytes(run)
+    if not run.arguments.save_only_model:
+        needed += 2 * run.parameters * STATE_BYTES  # the older state goes when the newer one is safe
+    fix = f"the run writes {needed / 1e9:.1f} GB and {run.arguments.output_dir} has {free / 1e9:.1f}; save less often, or free some space"
+    return Check("disk", free > needed, f"{needed / 1e9:.1f} GB to be written, {free / 1e9:.0f} GB free", fix)
+
+
+# The arithmetic
+
+
+def batch_rows(run: Run) -> int:
+    """Rows of one optimizer step, over all processes."""
+    args = run.arguments
+    return int(args.per_device_train_batch_size * args.gradient_accumulation_steps * run.processes)
+
+
+def packed_rows(run: Run) -> int:
+    """Rows of an epoch; packed ones are estimated as full, which best-fit packing comes within a few percent of."""
+    rows = run.rendered["train"]
+    return (
+        math.ceil(sum(map(len, rows["input_ids"])) / run.arguments.max_length) if run.arguments.packing else len(rows)
+    )
+
+
+def total_steps(run: Run) -> int:
+    """Optimizer steps of the run."""
+    if run.arguments.max_steps > 0:
+        return int(run.arguments.max_steps)
+    return math.ceil(math.ceil(packed_rows(run) / batch_rows(run)) * run.arguments.num_train_epochs)
+
+
+def save_count(args: SFTConfig, steps: int) -> int:
+    """Checkpoints that the run writes; a save_steps below 1 is a share of the run."""
+    if args.save_strategy.value != "steps":
+        return math.ceil(args.num_train_epochs) if args.save_strategy.value == "epoch" else 0
+    every = math.ceil(args.save_steps * steps) if args.save_steps < 1 else int(args.save_steps)
+    written = math.ceil(steps / every)
+    return min(written, args.save_total_limit or written)
+
+
+def weight_bytes(run: Run) -> int:
+    return (run.parameters or 0) * (2 if run.arguments.bf16 else 4)
+
+
+def _share(name: str, bad: int, total: int, what: str, fix: str) -> Check:
+    share = bad / total if total else 0.0
+    return Check(
+        name, share <= TOLERATED_SHARE, f"{bad:,} of {total:,} rows {what}", f"{bad:,} rows ({share:.1%}) {what}; {fix}"
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+def _plain(messages: Any) -> str:
+    """A problem's text without what does not make it another: case and spaces."""
+    try:
+        return " ".join(messages[0]["content"].casefold().split())
+    except (IndexError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(there).free
