@@ -1,11 +1,11 @@
-"""python -m eval: score checkpoints, watch a run, write reports, compare two models, grade again, list and check benchmarks."""
+"""python -m eval: score checkpoints, watch a run, report, serve, export, compare, grade again, list and check benchmarks."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from eval.records import Decoding, UserError
 
 if TYPE_CHECKING:
     from eval.plan import Options
+    from eval.report.conditions import Section
 
 FLIPS_SHOWN = 20
 
@@ -31,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         "run": run,
         "watch": watch,
         "report": report,
+        "serve": serve,
+        "export": export,
         "compare": compare,
         "regrade": regrade,
         "gc": gc,
@@ -85,7 +88,43 @@ def report(args: argparse.Namespace) -> int:
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
     terminal_table(make_sections(load_evaluations(args.reports)), Console())
+    if args.open:
+        from eval.report.serve import open_in_desktop
+
+        open_in_desktop(page)
     print(f"report: {page}")
+    return 0
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serves the reports folder to this machine alone, until Ctrl-C."""
+    from eval.report.serve import make_server
+
+    if not (args.reports / "index.html").is_file():
+        raise UserError(f"{args.reports} has no report; make one first: make report")
+    with make_server(args.reports, args.port) as server:
+        host, port = server.server_address[:2]
+        print(
+            f"http://{host!s}:{port}/index.html  (from elsewhere: ssh -L {port}:{host!s}:{port} this machine)",
+            flush=True,
+        )
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Writes what is stored for other tools: summary.json, CSV, Parquet, TensorBoard scalars, Inspect logs."""
+    from eval.report import load_evaluations, make_sections
+
+    sections = make_sections(load_evaluations(args.reports))
+    if not sections:
+        raise UserError(f"{args.reports} holds no finished evaluation; score a checkpoint first: make eval CKPT=…")
+    for name in args.formats or ("json", "csv", "parquet"):
+        paths = _writer(name)(sections, args.to or args.reports / "export")
+        print("\n".join(f"{name}: {path}" for path in paths) or f"{name}: nothing to write, no row is a checkpoint")
     return 0
 
 
@@ -172,6 +211,21 @@ def benchmarks(args: argparse.Namespace) -> int:
         table.add_row(*map(escape, row))  # an answer such as [a, b] is no markup
     console.print(table)
     return 1 if failed else 0
+
+
+def _writer(name: str) -> Callable[[list[Section], Path], list[Path]]:
+    """The function of an export format. Imported late: each brings a library of its own."""
+    if name == "inspect":
+        from eval.report.inspect_log import write_logs
+
+        return write_logs
+    if name == "tensorboard":
+        from eval.report.scalars import write_scalars
+
+        return write_scalars
+    from eval.report import exports
+
+    return {"json": exports.write_summary, "csv": exports.write_csv, "parquet": exports.write_parquet}[name]
 
 
 def _options(args: argparse.Namespace) -> Options:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from eval.records import PROMPT_VARIANTS
 
+EXPORTS = ("json", "csv", "parquet", "tensorboard", "inspect")
+
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -16,7 +18,7 @@ def parser(commands: Mapping[str, Command], description: str | None) -> argparse
     whole = argparse.ArgumentParser(prog="python -m eval", description=description)
     subparsers = whole.add_subparsers(required=True, metavar=" | ".join(commands))
     adds = {"run": add_run, "watch": add_watch, "report": add_report, "benchmarks": add_benchmarks}
-    adds |= {"compare": add_compare, "regrade": add_regrade, "gc": add_gc}
+    adds |= {"serve": add_serve, "export": add_export, "compare": add_compare, "regrade": add_regrade, "gc": add_gc}
     for name, command in commands.items():
         subparser = subparsers.add_parser(name, help=(command.__doc__ or "").splitlines()[0].rstrip("."))
         subparser.set_defaults(command=command)
@@ -96,6 +98,24 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
 
 def add_report(command: argparse.ArgumentParser) -> None:
     add_reports(command)
+    command.add_argument("--open", action="store_true", help="open it in the browser, where there is a desktop")
+
+
+def add_serve(command: argparse.ArgumentParser) -> None:
+    add_reports(command)
+    command.add_argument("--port", type=port, default=8000, metavar="N", help="0 takes a free one (8000)")
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "formats",
+        nargs="*",
+        metavar="FORMAT",
+        type=export_format,
+        help=f"{', '.join(EXPORTS)} (json, csv and parquet where none is named)",
+    )
+    add_reports(command)
+    command.add_argument("--to", type=Path, metavar="DIR", help="the folder to write to (REPORTS/export)")
 
 
 def add_compare(command: argparse.ArgumentParser) -> None:
@@ -133,6 +153,18 @@ def add_reports(command: argparse.ArgumentParser) -> None:
 def positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def export_format(text: str) -> str:
+    if text not in EXPORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no format; choose from {', '.join(EXPORTS)}")
+    return text
+
+
+def port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
     return int(text)
 
 

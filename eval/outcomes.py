@@ -126,16 +126,10 @@ def boxes(text: str) -> list[str]:
 
 def tally(outcomes: Sequence[Outcome]) -> list[Tally]:
     """One row a class that occurs, in the order of CLASSES. Counts add up to the number of outcomes."""
-    n, rows = len(outcomes), []
-    for kind in CLASSES:
-        places = [place for place, outcome in enumerate(outcomes) if outcome.kind == kind]
-        recoverable = sum(outcomes[place].recoverable for place in places)
-        if places:
-            examples = tuple(places[:EXAMPLES])
-            rows.append(Tally(kind, len(places), len(places) / n, recoverable, 100 * recoverable / n, examples))
-    if sum(row.count for row in rows) != n:
-        raise AssertionError(f"classes {sorted({o.kind for o in outcomes} - set(CLASSES))} have no row")
-    return rows
+    places: dict[str, list[int]] = {kind: [] for kind in CLASSES}
+    for place, outcome in enumerate(outcomes):
+        places[outcome.kind].append(place)
+    return [_row(kind, found, outcomes) for kind, found in places.items() if found]
 
 
 def near_miss(gold: str, answer: str) -> str:
@@ -151,6 +145,11 @@ def near_miss(gold: str, answer: str) -> str:
     return "factor" if ratio in FACTORS or (ratio and 1 / ratio in FACTORS) else ""
 
 
+def _row(kind: str, places: Sequence[int], outcomes: Sequence[Outcome]) -> Tally:
+    n, recoverable = len(outcomes), sum(outcomes[place].recoverable for place in places)
+    return Tally(kind, len(places), len(places) / n, recoverable, 100 * recoverable / n, tuple(places[:EXAMPLES]))
+
+
 def _failure(
     gold: str, text: str, own: str, extracted: str | None, truncated: bool, ran_on: bool, right: Right
 ) -> tuple[str, str, bool]:
@@ -159,7 +158,7 @@ def _failure(
     if foreign or (ran_on and extracted is None):
         answer = extract_boxed(own)
         return "runaway", "", answer is not None and right(answer, gold)
-    earlier = _any_right(own, gold, right)
+    earlier = _any_right(own, gold, extracted, right)
     if extracted is None:
         if truncated:
             return "truncated", "", earlier
@@ -172,8 +171,10 @@ def _failure(
     return ("near_miss", missed, False) if missed else ("wrong", "", False)
 
 
-def _any_right(text: str, gold: str, right: Right) -> bool:
-    return any(right(answer, gold) for answer in islice(dict.fromkeys(boxes(text)), BOXES_TRIED))
+def _any_right(text: str, gold: str, judged: str | None, right: Right) -> bool:
+    """Whether a box of `text` is right; the one that was `judged` is known not to be."""
+    others = (answer for answer in dict.fromkeys(boxes(text)) if answer != judged)
+    return any(right(answer, gold) for answer in islice(others, BOXES_TRIED))
 
 
 def _is_open(text: str, start: int) -> bool:

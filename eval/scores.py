@@ -56,9 +56,9 @@ def read_graded(folder: Path, manifest: Mapping[str, Any], grader: str) -> Grade
 
 def aligned(evaluations: Sequence[Graded], level: str = "equivalent") -> Scores:
     """(evaluations, problems): the same problem in the same column, nan where an evaluation lacks it."""
-    ids = dict.fromkeys(id_ for graded in evaluations for id_ in graded.ids)
-    if all(len(graded.ids) == len(ids) and graded.ids == evaluations[0].ids for graded in evaluations):
+    if all(graded.ids == evaluations[0].ids for graded in evaluations):
         return np.stack([graded.levels[level] for graded in evaluations])
+    ids = dict.fromkeys(id_ for graded in evaluations for id_ in graded.ids)
     columns = {id_: column for column, id_ in enumerate(ids)}
     scores = np.full((len(evaluations), len(ids)), np.nan)
     for row, graded in zip(scores, evaluations, strict=True):

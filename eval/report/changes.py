@@ -38,13 +38,13 @@ def changes(section: Section) -> dict[str, Change]:
 
 
 def pairs(section: Section) -> dict[str, dict[str, Any]]:
-    """{"A B" (keys): levels and verdict of B against A}: all pairs of a short sweep; of a long one neighbours, base and best."""
+    """{"A B" (keys): levels and verdict of B against A}: all pairs of a short sweep; of a long one neighbours and best."""
     rows = section.group.rows
     wanted = list(combinations(rows, 2))
     if len(wanted) > PAIRS:
-        fixed = {id(best_row(section.group)), id(section.group.base)}
+        best = best_row(section.group)
         near = {(id(a), id(b)) for a, b in _neighbours(section)}
-        wanted = [(a, b) for a, b in wanted if (id(a), id(b)) in near or id(a) in fixed or id(b) in fixed]
+        wanted = [(a, b) for a, b in wanted if (id(a), id(b)) in near or a is best or b is best]
     found = {}
     for a, b in wanted:
         levels = _levels(section.graded, _key(a), _key(b))

@@ -42,8 +42,11 @@ class Section:
         return self.evaluation_of(summary).folder.name
 
 
-def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
-    """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones."""
+def make_sections(evaluations: Iterable[Evaluation], known: Mapping[str, Graded] | None = None) -> list[Section]:
+    """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones.
+
+    `known` are verdicts that were read before, by key; others are read.
+    """
     members: dict[tuple[str, ...], list[Evaluation]] = {}
     repeats: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
@@ -53,7 +56,9 @@ def make_sections(evaluations: Iterable[Evaluation]) -> list[Section]:
             members.setdefault(conditions_of(evaluation), []).append(evaluation)
     ordered = [members[key] for key in sorted(members)]
     names = [(e[0].manifest["benchmark"]["name"], e[0].manifest["benchmark"]["limit"]) for e in ordered]
-    return [_section(same, repeats, names.count(name) > 1) for same, name in zip(ordered, names, strict=True)]
+    return [
+        _section(same, repeats, names.count(name) > 1, known or {}) for same, name in zip(ordered, names, strict=True)
+    ]
 
 
 def measured_with(section: Section) -> list[tuple[str, list[str]]]:
@@ -85,13 +90,18 @@ def conditions_of(evaluation: Evaluation) -> tuple[str, ...]:
     )
 
 
-def _section(evaluations: Sequence[Evaluation], repeats: Mapping[str, list[Evaluation]], ambiguous: bool) -> Section:
+def _section(
+    evaluations: Sequence[Evaluation],
+    repeats: Mapping[str, list[Evaluation]],
+    ambiguous: bool,
+    known: Mapping[str, Graded],
+) -> Section:
     newest: dict[tuple[str, int | None, str], Evaluation] = {}
     for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
         summary = evaluation.summary
         newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
     current = tuple(newest.values())
-    graded = {e.summary["key"]: _graded(e) for e in current}
+    graded = {e.summary["key"]: known.get(e.folder.name) or _graded(e) for e in current}
     group = make_group([evaluation.summary for evaluation in current], graded)
     manifest = current[0].manifest
     return Section(

@@ -40,7 +40,8 @@ LISTED_CHARACTERS = 1_200_000  # of all problems together, for lists and search
 EXCERPT, LONGEST_TEXT = 200, 12_000
 # Outputs of larger evaluations stay source: parsing the formulas of 5,000 outputs takes about a minute.
 OUTPUTS_WITH_FORMULAS = 1_000
-BOX = r"\\boxed\s*\{\s*"
+BOX, SPACE_AND_BRACE = re.compile(r"\\boxed\s*\{\s*"), re.compile(r"\s*\}")
+PLAIN_NUMBER = re.compile(r"\d[\d.,]*")
 GROUPS = ("subject", "level", "source")
 
 
@@ -129,9 +130,11 @@ def box_span(text: str, extracted: str | None) -> tuple[int, int] | None:
     """
     if not extracted:
         return None
-    pattern = re.compile(BOX + re.escape(extracted) + r"\s*\}")
-    last = max(pattern.finditer(text), key=re.Match.start, default=None)
-    return last.span() if last else None
+    for opener in reversed(list(BOX.finditer(text))):
+        closing = SPACE_AND_BRACE.match(text, opener.end() + len(extracted))
+        if closing and text.startswith(extracted, opener.end()):
+            return opener.start(), closing.end()
+    return None
 
 
 def clip(text: str, limit: int = LONGEST_TEXT) -> str:
@@ -177,6 +180,8 @@ def _in_pieces(row: dict[str, Any], formulas: bool, limit: int) -> dict[str, Any
 
 def _answer_tree(text: str) -> list[Any] | None:
     """An answer is a formula without delimiters; one that brings its own is its first formula; plain words are none."""
+    if PLAIN_NUMBER.fullmatch(text):
+        return None
     inside = FORMULA.fullmatch(text.strip())
     source = inside[str(inside.lastgroup)] if inside else text
     plain = re.fullmatch(r"[\w\s.,%:'-]*", source)

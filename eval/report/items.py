@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.outcomes import Outcome, classify
 from eval.report.load import Evaluation
-from eval.scores import UNDECIDED
+from eval.scores import LEVELS, UNDECIDED, Graded
 from eval.store import read_lines
 
+NOT_JUDGED = (*UNDECIDED, "ungraded")
 ANSWER_LIMIT = 60  # characters of an answer in a list
-TRUNCATED, RAN_ON, RECOVERABLE, STRICT = 1, 2, 4, 8  # bits of a fact
+TRUNCATED, RAN_ON, RECOVERABLE, STRICT, NORMALIZED = 1, 2, 4, 8, 16  # bits of a fact
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Item:
     status: str
     rule: str
     extracted: str | None
+    normalized: bool
     strict: bool
     tokens: int
     outcome: Outcome
@@ -53,7 +59,7 @@ class Columns:
             values = sorted(set(getattr(self, name)))
             number = {value: place for place, value in enumerate(values)}
             numbered[name] = [values, [number[value] for value in getattr(self, name)]]
-        return asdict(self) | numbered
+        return dict(vars(self)) | numbered
 
     @staticmethod
     def from_object(stored: Mapping[str, Any]) -> Columns:
@@ -82,8 +88,8 @@ def verdicts_file(evaluation: Evaluation) -> Path:
 
 
 def load_problems(path: Path) -> list[dict[str, Any]]:
-    """The problems in benchmark order. Raises UserError where they cannot be read."""
-    return list(read_lines(path))
+    """The problems in benchmark order, not to be changed. Raises UserError where they cannot be read."""
+    return _load_problems(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 def load_items(evaluation: Evaluation, problems: Sequence[Mapping[str, Any]]) -> list[Item]:
@@ -125,21 +131,45 @@ def columns_of(items: Iterable[Item], samples: int) -> Columns:
 
 def shares_by(columns: Columns, problems: Sequence[Mapping[str, Any]], field: str) -> dict[str, tuple[int, int]]:
     """{value of a problem's `field`: (right, judged outputs)}, values in order; {} where no problem has the field."""
-    counts: dict[str, list[int]] = {}
-    for position, status in zip(columns.positions, columns.statuses, strict=True):
-        value = problems[position].get(field)
-        if value is None or status in UNDECIDED or status == "ungraded":
-            continue
-        row = counts.setdefault(str(value), [0, 0])
-        row[0] += status == "correct"
-        row[1] += 1
-    return {value: (right, judged) for value, (right, judged) in sorted(counts.items())}
+    values = [problem.get(field) for problem in problems]
+    if all(value is None for value in values):
+        return {}
+    pairs = Counter(zip((values[position] for position in columns.positions), columns.statuses, strict=True))
+    counts: dict[str, tuple[int, int]] = {}
+    for (value, status), count in pairs.items():
+        if value is not None and status not in NOT_JUDGED:
+            right, judged = counts.get(str(value), (0, 0))
+            counts[str(value)] = (right + count * (status == "correct"), judged + count)
+    return dict(sorted(counts.items()))
+
+
+def graded_of(evaluation: Evaluation, columns: Columns, problems: Sequence[Mapping[str, Any]]) -> Graded:
+    """What `scores.read_graded` reads from the verdicts, from the columns that were made of them."""
+    facts, places = np.array(columns.facts, dtype=np.int64), np.array(columns.positions, dtype=np.int64)
+    statuses = np.array(columns.statuses, dtype=np.str_)
+    judged = ~np.isin(statuses, NOT_JUDGED)
+    met, where = np.unique(places, return_inverse=True)
+    total = np.bincount(where[judged], minlength=len(met))
+    rights = (facts & STRICT > 0, facts & NORMALIZED > 0, statuses == "correct")
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan: no sample was judged
+        levels = {
+            level: np.bincount(where[judged], weights=right[judged], minlength=len(met)) / total
+            for level, right in zip(LEVELS, rights, strict=True)
+        }
+    ids = tuple(problems[place]["id"] for place in met)
+    undecided = Counter(status for status in columns.statuses if status in UNDECIDED)
+    return Graded(evaluation.manifest["benchmark"]["sha256"], columns.samples, ids, levels, undecided)
+
+
+@lru_cache(maxsize=8)  # the evaluations of a sweep share their benchmark
+def _load_problems(path: Path, changed_ns: int) -> list[dict[str, Any]]:
+    return list(read_lines(path))
 
 
 def _fact(item: Item) -> int:
     outcome = item.outcome
     bits = (TRUNCATED * outcome.truncated, RAN_ON * outcome.ran_on, RECOVERABLE * outcome.recoverable)
-    return sum(bits) + STRICT * item.strict
+    return sum(bits) + STRICT * item.strict + NORMALIZED * item.normalized
 
 
 def _item(
@@ -157,6 +187,7 @@ def _item(
         status=verdict["status"] if verdict else "ungraded",
         rule=verdict["rule"] if verdict else "",
         extracted=verdict["extracted"] if verdict else None,
+        normalized=bool(verdict and verdict["normalized"]),
         strict=bool(verdict and verdict["strict"]),
         tokens=output["output_tokens"],
         outcome=classify(problem["answer"], output["text"], output["finish_reason"], verdict, next_problem),

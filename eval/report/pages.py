@@ -15,16 +15,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from eval.outcomes import CLASSES, tally
+from eval.outcomes import CLASSES
 from eval.report import plots, ranking
 from eval.report.changes import pairs
 from eval.report.conditions import Section, make_sections, measured_with
 from eval.report.data import write_answers, write_data, write_outputs, write_problems
-from eval.report.items import Columns, load_problems, problems_file
+from eval.report.items import Columns, graded_of, load_problems, problems_file
 from eval.report.load import Evaluation, load_evaluations, load_unfinished
 from eval.report.look import render, replace_file
 from eval.report.tables import COLUMNS, markdown_table, table_cells
-from eval.report.views import View, breakdowns, make_view, strict_points
+from eval.report.views import View, breakdowns, classes_of, make_view, strict_points
+from eval.scores import Graded
 
 # Processes take two seconds to start; below so many new outputs one is faster.
 OUTPUTS_FOR_PROCESSES = 30_000
@@ -46,15 +47,21 @@ def write_report(reports_dir: Path) -> Path:
     all. Raises UserError, naming the file, where a finished evaluation can't be read, and OSError where a page can't be
     written.
     """
-    sections = make_sections(load_evaluations(reports_dir))
-    shown = [evaluation for section in sections for evaluation in (*section.current, *section.superseded)]
+    evaluations = load_evaluations(reports_dir)
+    shown = [evaluation for evaluation in evaluations if not evaluation.summary.get("repeat")]
     columns = dict(zip((e.folder.name for e in shown), _write_all_outputs(shown), strict=True))
+    sections = make_sections(evaluations, _graded(shown, columns))
     views = [_write_section(reports_dir, section, columns) for section in sections]
     write_data(reports_dir / "pages" / "sections.js", "pages/sections", [_listed(view.section) for view in views])
     replace_file(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(sections)}")
     for page, script in (("compare", "compare.js"), ("problem", "problem.js")):
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))
-    values: dict[str, Any] = {"views": views, "unfinished": load_unfinished(reports_dir), "columns": COLUMNS, "curve": _curve}
+    values: dict[str, Any] = {
+        "views": views,
+        "unfinished": load_unfinished(reports_dir),
+        "columns": COLUMNS,
+        "curve": _curve,
+    }
     replace_file(reports_dir / "index.html", render("index.html.j2", root="", **SHARED, **values))
     return reports_dir / "index.html"
 
@@ -68,6 +75,11 @@ def _write_all_outputs(evaluations: Sequence[Evaluation]) -> list[Columns]:
     # Spawned: a process that holds an engine has threads, which a fork would leave in the middle of what they do.
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         return list(pool.map(write_outputs, evaluations, chunksize=1))
+
+
+def _graded(evaluations: Sequence[Evaluation], columns: Mapping[str, Columns]) -> dict[str, Graded]:
+    problems = {path: load_problems(path) for path in {problems_file(evaluation) for evaluation in evaluations}}
+    return {e.folder.name: graded_of(e, columns[e.folder.name], problems[problems_file(e)]) for e in evaluations}
 
 
 def _write_section(reports_dir: Path, section: Section, columns: Mapping[str, Columns]) -> View:
@@ -103,7 +115,7 @@ def _evaluation_page(
         change=change,
         before=next((r for r in rows if change and r.summary["key"] == change.before), None),
         sentences=ranking.sampled_sentences_of(row),
-        tallies=tally(columns.outcomes()),
+        tallies=(view.classes.get(evaluation.summary["key"]) or classes_of(columns)).values(),
         strict_points=strict_points(evaluation.summary),
         breakdowns=breakdowns(columns, problems),
         **SHARED,

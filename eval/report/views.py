@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.outcomes import Tally, tally
+from eval.outcomes import CLASSES, Tally, tally
 from eval.report import ranking
 from eval.report.changes import Change, changes
 from eval.report.conditions import Section
@@ -69,7 +69,7 @@ class View:
 def make_view(section: Section, columns: Mapping[str, Columns], problems: Sequence[Mapping[str, Any]]) -> View:
     """The view of a section; `columns` by key, `problems` those of its benchmark."""
     rows = section.group.rows
-    classes = {row.summary["key"]: _classes(columns[row.summary["key"]]) for row in rows}
+    classes = {row.summary["key"]: classes_of(columns[row.summary["key"]]) for row in rows}
     occurring = dict.fromkeys(kind for tallies in classes.values() for kind in tallies)
     points = {key: sum(one.points for one in tallies.values()) for key, tallies in classes.items()}
     return View(
@@ -115,13 +115,12 @@ def _share(label: str, right: int, judged: int) -> Share:
     return Share(label, judged, right / judged if judged else 0.0, *wilson(right, judged))
 
 
-def _classes(columns: Columns) -> dict[str, Tally]:
+def classes_of(columns: Columns) -> dict[str, Tally]:
+    """{class: its tally} of one evaluation, in the order of tables."""
     return {one.kind: one for one in tally(columns.outcomes())}
 
 
 def _order(kinds: Mapping[str, None]) -> list[str]:
-    from eval.outcomes import CLASSES
-
     return [kind for kind in CLASSES if kind in kinds]
 
 

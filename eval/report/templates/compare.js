@@ -49,7 +49,7 @@ async function summarise() {
   const [fixed, broken] = [changed.filter((one) => one.gain > 0).length, changed.filter((one) => one.gain < 0).length];
   document.getElementById("figures").replaceChildren(...(found ? [el("p", { class: "lead" }, found.verdict[0].toUpperCase() + found.verdict.slice(1)), figures(found)]
     : [el("p", { class: "lead" }, `${fixed.toLocaleString("en")} fixed, ${broken.toLocaleString("en")} broken.`),
-      el("p", { class: "quiet" }, "In a sweep this long the tests are made for neighbours, the base and the best only; for these two: ",
+      el("p", { class: "quiet" }, "In a sweep this long the tests are made for neighbours and with the best only; for these two: ",
         el("code", {}, `python -m eval compare ${state.a} ${state.b}`))]));
 }
 
