@@ -68,14 +68,13 @@ class Tab:
             raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def until(self, script: str, seconds: float = 10) -> Any:
-        """Waits until the expression is true; its value."""
+    def until(self, script: str, seconds: float = 20) -> None:
+        """Waits until the expression is true."""
         end = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not self.run(f"!!({script})"):
             if time.monotonic() > end:
                 raise TimeoutError(script)
             time.sleep(0.02)
-        return value
 
     def press(self, key: str, modifiers: int = 0) -> None:
         """Presses and releases a key, as a keyboard would."""
