@@ -37,7 +37,7 @@ setup: ## .venv from the lock (requirements/cpu.lock, or gpu.lock where a GPU is
 
 demo: setup ## the main job on any machine: train SmolLM2-135M on word problems, score every checkpoint, report
 	@$(PYTHON_BIN) -m data demo
-	@inputs=$$(cat demo_config.yaml deepspeed_zero3.yaml sft.py sft_utils.py requirements/*.lock data/built/demo/*.jsonl | sha256sum); \
+	@inputs=$$(cat demo_config.yaml deepspeed_zero3.yaml sft.py sft_utils.py training/*.py requirements/*.lock data/built/demo/*.jsonl | sha256sum); \
 	if [ "$$(cat checkpoints/demo/trained.sha256 2>/dev/null)" = "$$inputs" ]; then echo "checkpoints/demo: up to date"; else \
 	  rm -rf checkpoints/demo; $(LAUNCH) demo_config.yaml; echo "$$inputs" > checkpoints/demo/trained.sha256; fi
 	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 160
@@ -60,8 +60,8 @@ watch: setup ## score the checkpoints of RUN=… while training writes them; tak
 regrade: setup ## grade what is stored again under today's rules, without a model; shows what flips
 	@$(PYTHON_BIN) -m eval regrade
 
-report: setup ## rebuild reports/index.html from what is stored
-	@$(PYTHON_BIN) -m eval report
+report: setup ## rebuild reports/index.html from what is stored, and open it where there is a desktop
+	@$(PYTHON_BIN) -m eval report --open
 
 compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evaluated before); BENCH=a,b JSON=1
 	@test -n "$(A)" -a -n "$(B)" || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }

@@ -66,7 +66,23 @@ def place(tmp_path_factory, tiny_llama) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(place) -> Path:
+def watching(place):
+    """`make watch`, started before the run exists; the light engine, because training has the cores."""
+    options = ["--benchmark", "synthetic-test", "--benchmarks-dir", place / "data", "--reports", place / "watched"]
+    command = [sys.executable, "-m", "eval", "watch", place / "checkpoints" / "tiny", *options, "--max-tokens", "48"]
+    process = subprocess.Popen(
+        list(map(str, [*command, "--engine", "hf"])),
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    yield process
+    process.kill()
+
+
+@pytest.fixture(scope="module")
+def run(place, watching) -> Path:
     done = launch(place / "config.yaml", "accelerate")
     assert done.returncode == 0, done.stderr + (place / "checkpoints/tiny/train.log").read_text()
     assert f"DeepSpeed ZeRO-3, processes: {PROCESSES}" in done.stderr, done.stderr
@@ -103,6 +119,16 @@ def test_one_engine_scores_base_and_checkpoints(scores):
     assert all(row["load_s"] > 0 for row in scores[1:]) and all(row["decode_s"] > 0 for row in scores)
     assert all(sum(row["statuses"].values()) == row["n"] for row in scores)
     assert len({row["key"] for row in scores}) == 3
+
+
+def test_watching_scores_each_checkpoint_as_training_finishes_it(run, place, watching):
+    _, said = watching.communicate(timeout=300)
+    assert watching.returncode == 0, said
+    waited = [int(seconds) for seconds in re.findall(r"checkpoint-\d: complete for (\d+) s", said)]
+    assert len(waited) == 2 and max(waited) < 10, said
+    summaries = [json.loads(path.read_text()) for path in (place / "watched").glob("*/summary.json")]
+    assert sorted(summary["step"] for summary in summaries) == [2, 4]
+    assert all(summary["n"] == TEST_PROBLEMS for summary in summaries)
 
 
 def predictions(place: Path, row: dict) -> dict[str, str]:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from transformers import PreTrainedModel, TrainerCallback
-from trl import SFTTrainer
 
 from eval.console import progress
 from training.notes import describe_engine
@@ -19,11 +18,12 @@ from training.notes import describe_engine
 class ProgressLine(TrainerCallback):
     """Says what runs and how much of it, then a bar with the numbers of the last log step, until `bar` is closed."""
 
-    def __init__(self, trainer: SFTTrainer, console: Console, bar: contextlib.ExitStack) -> None:
+    def __init__(self, trainer: Any, console: Console, bar: contextlib.ExitStack) -> None:
         self.trainer, self.console, self.bar, self.note = trainer, console, bar, ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.console.print(f"{describe_engine(self.trainer)}; {state.max_steps} steps")
+        self.trainer.meter.start(int(state.num_input_tokens_seen))
         self.advance = self.bar.enter_context(progress(self.console, "train", state.max_steps, "step"))
         if state.global_step:
             self.console.print(f"resumed behind step {state.global_step}")
@@ -68,13 +68,18 @@ class Meter:
         parameters = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters())
         self.flops = flops_per_token(model.config, parameters, mean_context)
         self.rate = processes * matrix_rate(model.device, model.dtype)
-        self.device, self.seen, self.since = model.device, 0, time.monotonic()
+        self.device = model.device
+        self.start(0)
+
+    def start(self, tokens: int) -> None:
+        """Begins to measure, `tokens` having been seen before."""
+        self.seen, self.since = tokens, time.monotonic()
 
     def read(self, tokens: int) -> dict[str, float]:
         """The numbers since the last call, given all `tokens` seen so far."""
         now = time.monotonic()
         speed = (tokens - self.seen) / max(now - self.since, 1e-9)
-        self.seen, self.since = tokens, now
+        self.start(tokens)
         numbers = {"tokens_per_second": speed, "mfu": speed * self.flops / self.rate}
         if self.device.type == "cuda":
             numbers["memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
