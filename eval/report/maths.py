@@ -32,7 +32,9 @@ FORMULA = re.compile(
     r"|\\\[(?P<brackets>(?:(?!\\\[).){1,1000}?)\\\]"
     r"|\\\((?P<parentheses>(?:(?!\\\().){1,1000}?)\\\)"
     # A price is no formula: after the first dollar and before the last no space, after the last no digit.
-    r"|(?<![\\$])\$(?P<dollar>(?![\s$])(?:\\.|[^$\\]){0,1000}?(?<!\s))\$(?!\d)",
+    r"|(?<![\\$])\$(?P<dollar>(?![\s$])(?:\\.|[^$\\]){0,1000}?(?<!\s))\$(?!\d)"
+    # A box outside of formulas, with braces in braces.
+    r"|(?P<box>\\boxed\s*\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\}){0,300}\}){0,300}\})",
     re.DOTALL,
 )
 _TAGS = (

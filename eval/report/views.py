@@ -132,7 +132,9 @@ def _recoverable_sentences(rows: Sequence[Row], points: Mapping[str, float]) -> 
     ]
     if not told:
         return []
-    return [f"Points recoverable by stopping after the right box: {ranking.join_words(ranking.shortened(told))}."]
+    return [
+        f"Points recoverable, because a right answer stands in the output: {ranking.join_words(ranking.shortened(told))}."
+    ]
 
 
 def _groups(

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,15 @@ from eval.report import load_summaries, write_report
 from eval.report.load import read_lines
 from eval.report.serve import make_server
 from tests.browser.chromium import Tab, chromium, installed
-from tests.eval.report_folder import GRADER, HOSTILE, make_summary, write_evaluation, write_jsonl, write_reports
+from tests.eval.report_folder import (
+    GRADER,
+    HOSTILE,
+    edit_line,
+    make_summary,
+    write_evaluation,
+    write_jsonl,
+    write_reports,
+)
 
 PROGRAM = installed()
 pytestmark = pytest.mark.skipif(
@@ -38,13 +45,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Problem 17 is right at step 30 and broken at step 45 by a second box; one evaluation says only what is hostile."""
     folder = write_reports(tmp_path_factory.mktemp("browser") / "reports")
     broken = folder / key_of(folder, 45)
-    edit(
+    edit_line(
         broken / "predictions.jsonl",
         16,
         text=r"So \\(\\boxed{48}\\), or $\\frac{1}{2}$ of it: $\\boxed{24}$.".replace("\\\\", "\\"),
     )
     verdict = {"status": "wrong", "correct": False, "strict": False, "normalized": False, "extracted": "24"}
-    edit(broken / f"verdicts.{GRADER}.jsonl", 16, **verdict)
+    edit_line(broken / f"verdicts.{GRADER}.jsonl", 16, **verdict)
     hostile = write_evaluation(folder, make_summary(90, 60, key="feedfeedfeedfeed"), size=120)
     for name, field in (("predictions.jsonl", "text"), (f"verdicts.{GRADER}.jsonl", "extracted")):
         lines = list(read_lines(hostile / name))
@@ -56,12 +63,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def key_of(folder: Path, step: int | None) -> str:
     return str(next(s["key"] for s in load_summaries(folder) if s["step"] == step and s["n"] == 120))
-
-
-def edit(path: Path, place: int, **changes: Any) -> None:
-    lines = list(read_lines(path))
-    lines[place] |= changes
-    write_jsonl(path, lines)
 
 
 def address(folder: Path, page: str) -> str:

@@ -149,6 +149,13 @@ def write_reports(reports: Path) -> Path:
     return reports
 
 
+def edit_line(path: Path, place: int, **changes: Any) -> None:
+    """Changes fields of one line of a JSON Lines file."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines[place] |= changes
+    write_jsonl(path, lines)
+
+
 class Page(HTMLParser):
     """The elements of a page with their attributes, and the texts of <td> and <th>."""
 

@@ -35,6 +35,7 @@ def sources(text: str) -> list[str]:
         ("$a\n\nb$", []),
         ("$" + "x" * 2000 + "$", []),
         (r"\(a \(b\) c", [r"\(b\)"]),
+        (r"so \boxed{\frac{1}{2}} and \boxed{3", [r"\boxed{\frac{1}{2}}"]),
     ],
 )
 def test_what_is_a_formula(text: str, formulas: list[str]) -> None:
@@ -101,7 +102,18 @@ def test_hostile_formulas_end_soon_and_stay_inside(name: str) -> None:
     assert set(re.findall(r"<(\w+)", markup)) <= TAGS and " href" not in markup
 
 
-@pytest.mark.parametrize("text", ["$x$" * 5_000, "$" * 20_000, r"\(" * 10_000, r"\[" * 10_000, "$a " * 7_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$x$" * 5_000,
+        "$" * 20_000,
+        r"\(" * 10_000,
+        r"\[" * 10_000,
+        "$a " * 7_000,
+        r"\boxed{" * 9_000,
+        r"\boxed{a{b}" * 5_000,
+    ],
+)
 def test_a_long_text_of_delimiters_ends_soon(text: str) -> None:
     began = time.perf_counter()
     found = pieces(text)
