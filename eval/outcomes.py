@@ -158,7 +158,8 @@ def _failure(
     if foreign or (ran_on and extracted is None):
         answer = extract_boxed(own)
         return "runaway", "", answer is not None and right(answer, gold)
-    earlier = _any_right(own, gold, extracted, right)
+    others = extracted is None or len(openers) > 1  # most outputs have one box, and that one was judged
+    earlier = others and _any_right(own, gold, extracted, right)
     if extracted is None:
         if truncated:
             return "truncated", "", earlier

@@ -96,11 +96,12 @@ def load_items(evaluation: Evaluation, problems: Sequence[Mapping[str, Any]]) ->
     """Every output in benchmark order; one that is lost is left out. Raises UserError on a damaged line."""
     verdicts = {(line["id"], line["sample"]): line for line in read_lines(verdicts_file(evaluation))}
     outputs = {(line["id"], line["sample"]): line for line in read_lines(evaluation.folder / "predictions.jsonl")}
+    samples = range(samples_of(evaluation))
     next_problem = str(evaluation.manifest["prompt"].get("next_problem") or "")
     return [
         _item(position, problem, outputs[owner], verdicts.get(owner), next_problem)
         for position, problem in enumerate(problems)
-        for owner in ((problem["id"], sample) for sample in range(samples_of(evaluation)))
+        for owner in ((problem["id"], sample) for sample in samples)
         if owner in outputs
     ]
 

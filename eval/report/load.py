@@ -51,7 +51,10 @@ def load_summaries(reports_dir: Path) -> list[dict[str, Any]]:
 def load_evaluations(reports_dir: Path) -> list[Evaluation]:
     """Every evaluation with a DONE file, in order of its key. Raises UserError where one can't be read."""
     return [
-        Evaluation(folder, read_object(folder / "manifest.json"), read_object(folder / "summary.json"))
+        # The folder's name is the key, also where somebody copied it.
+        Evaluation(
+            folder, read_object(folder / "manifest.json"), read_object(folder / "summary.json") | {"key": folder.name}
+        )
         for folder in _evaluation_folders(reports_dir)
         if (folder / "DONE").exists()
     ]
