@@ -103,6 +103,7 @@ def _evaluation_page(
     # A superseded evaluation has no row in the section: it is labelled as if it stood alone.
     rows = (*view.section.group.rows, *ranking.make_group([evaluation.summary]).rows)
     row = next(row for row in rows if row.summary is evaluation.summary)
+    tallies = view.classes.get(evaluation.summary["key"]) or classes_of(columns)
     change = view.changes.get(evaluation.summary["key"]) if row in view.section.group.rows else None
     return render(
         "evaluation.html.j2",
@@ -115,7 +116,8 @@ def _evaluation_page(
         change=change,
         before=next((r for r in rows if change and r.summary["key"] == change.before), None),
         sentences=ranking.sampled_sentences_of(row),
-        tallies=(view.classes.get(evaluation.summary["key"]) or classes_of(columns)).values(),
+        tallies=tallies.values(),
+        numbers={kind: [columns.positions[place] + 1 for place in one.examples] for kind, one in tallies.items()},
         strict_points=strict_points(evaluation.summary),
         breakdowns=breakdowns(columns, problems),
         **SHARED,
