@@ -40,7 +40,7 @@ demo: setup ## the main job on any machine: train SmolLM2-135M on word problems,
 	@inputs=$$(cat demo_config.yaml deepspeed_zero3.yaml sft.py sft_utils.py training/*.py requirements/*.lock data/built/demo/*.jsonl | sha256sum); \
 	if [ "$$(cat checkpoints/demo/trained.sha256 2>/dev/null)" = "$$inputs" ]; then echo "checkpoints/demo: up to date"; else \
 	  rm -rf checkpoints/demo; $(LAUNCH) demo_config.yaml; echo "$$inputs" > checkpoints/demo/trained.sha256; fi
-	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 160
+	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 96
 	@echo "open reports/index.html"
 
 preflight: setup ## look at the config and the data before training: lengths, EOS, boundary, boxes, duplicates, disk
