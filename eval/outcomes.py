@@ -8,7 +8,8 @@ box stands in that problem, or where it never gave its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -124,12 +125,15 @@ def boxes(text: str) -> list[str]:
     return [content for content in found if content]
 
 
-def tally(outcomes: Sequence[Outcome]) -> list[Tally]:
-    """One row a class that occurs, in the order of CLASSES. Counts add up to the number of outcomes."""
+def tally(outcomes: Iterable[tuple[str, bool]]) -> list[Tally]:
+    """One row a class that occurs, in the order of CLASSES, of (class, recoverable) of every output. Counts add up."""
     places: dict[str, list[int]] = {kind: [] for kind in CLASSES}
-    for place, outcome in enumerate(outcomes):
-        places[outcome.kind].append(place)
-    return [_row(kind, found, outcomes) for kind, found in places.items() if found]
+    recoverable = Counter[str]()
+    for place, (kind, would_score) in enumerate(outcomes):
+        places[kind].append(place)
+        recoverable[kind] += would_score
+    n = sum(map(len, places.values()))
+    return [_row(kind, found, recoverable[kind], n) for kind, found in places.items() if found]
 
 
 def near_miss(gold: str, answer: str) -> str:
@@ -145,8 +149,7 @@ def near_miss(gold: str, answer: str) -> str:
     return "factor" if ratio in FACTORS or (ratio and 1 / ratio in FACTORS) else ""
 
 
-def _row(kind: str, places: Sequence[int], outcomes: Sequence[Outcome]) -> Tally:
-    n, recoverable = len(outcomes), sum(outcomes[place].recoverable for place in places)
+def _row(kind: str, places: Sequence[int], recoverable: int, n: int) -> Tally:
     return Tally(kind, len(places), len(places) / n, recoverable, 100 * recoverable / n, tuple(places[:EXAMPLES]))
 
 

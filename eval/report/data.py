@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -94,16 +95,20 @@ def write_outputs(evaluation: Evaluation) -> Columns:
 
 def write_answers(folder: Path, evaluations: Mapping[str, Columns], problems: int) -> None:
     """What every evaluation (by key) of a section answered, problem by problem, in files of 100 problems."""
-    answers: list[dict[str, list[list[Any]]]] = [{} for _ in range(-(-problems // ITEMS_A_FILE))]
-    for key, columns in evaluations.items():
-        rows: list[list[Any]] = [[] for _ in range(problems)]
-        for place, position in enumerate(columns.positions):
-            rows[position].append([columns.kinds[place], columns.statuses[place], columns.answers[place]])
-        for number, file in enumerate(answers):
-            file[key] = rows[number * ITEMS_A_FILE : (number + 1) * ITEMS_A_FILE]
-    for number, file in enumerate(answers):
+    for number in range(-(-problems // ITEMS_A_FILE)):
+        first, last = number * ITEMS_A_FILE, min(problems, (number + 1) * ITEMS_A_FILE)
         name = f"answers-{number:03}"
-        write_data(folder / f"{name}.js", f"{folder.name}/{name}", file)
+        rows = {key: _answers(columns, first, last) for key, columns in evaluations.items()}
+        write_data(folder / f"{name}.js", f"{folder.name}/{name}", rows)
+
+
+def _answers(columns: Columns, first: int, last: int) -> list[list[Any]]:
+    """[class, status, answer] of each sample, for the problems from `first` to before `last`. Positions are in order."""
+    rows: list[list[Any]] = [[] for _ in range(first, last)]
+    for place in range(bisect_left(columns.positions, first), bisect_left(columns.positions, last)):
+        answer = (columns.kinds[place], columns.statuses[place], columns.answers[place])
+        rows[columns.positions[place] - first].append(answer)
+    return rows
 
 
 def problems_a_file(samples: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,12 +69,9 @@ class Columns:
         columns |= {name: stored[name] for name in ("samples", "positions", "facts", "answers", "tokens")}
         return Columns(**columns)
 
-    def outcomes(self) -> list[Outcome]:
-        """The outcome of every output."""
-        return [
-            Outcome(kind, detail, bool(fact & RECOVERABLE), bool(fact & TRUNCATED), bool(fact & RAN_ON))
-            for kind, detail, fact in zip(self.kinds, self.details, self.facts, strict=True)
-        ]
+    def outcomes(self) -> Iterator[tuple[str, bool]]:
+        """(class, recoverable) of every output."""
+        return ((kind, bool(fact & RECOVERABLE)) for kind, fact in zip(self.kinds, self.facts, strict=True))
 
 
 def problems_file(evaluation: Evaluation) -> Path:
@@ -130,18 +127,23 @@ def columns_of(items: Iterable[Item], samples: int) -> Columns:
     return Columns(samples, *columns)
 
 
-def shares_by(columns: Columns, problems: Sequence[Mapping[str, Any]], field: str) -> dict[str, tuple[int, int]]:
-    """{value of a problem's `field`: (right, judged outputs)}, values in order; {} where no problem has the field."""
-    values = [problem.get(field) for problem in problems]
-    if all(value is None for value in values):
-        return {}
-    pairs = Counter(zip((values[position] for position in columns.positions), columns.statuses, strict=True))
-    counts: dict[str, tuple[int, int]] = {}
-    for (value, status), count in pairs.items():
-        if value is not None and status not in NOT_JUDGED:
-            right, judged = counts.get(str(value), (0, 0))
-            counts[str(value)] = (right + count * (status == "correct"), judged + count)
-    return dict(sorted(counts.items()))
+def shares_by(
+    columns: Columns, problems: Sequence[Mapping[str, Any]], fields: Iterable[str]
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """{field: {value: (right, judged outputs)}}, values in order; {} for a field that no problem has."""
+    statuses, places = np.array(columns.statuses, dtype=np.str_), np.array(columns.positions, dtype=np.int64)
+    right = np.bincount(places[statuses == "correct"], minlength=len(problems))
+    judged = np.bincount(places[~np.isin(statuses, NOT_JUDGED)], minlength=len(problems))
+    found = {}
+    for field in fields:
+        values = [problem.get(field) for problem in problems]
+        counts: dict[str, tuple[int, int]] = {}
+        for value, wins, tries in zip(values, right.tolist(), judged.tolist(), strict=True):
+            if value is not None and tries:
+                before = counts.get(value, (0, 0))
+                counts[value] = before[0] + wins, before[1] + tries
+        found[field] = {str(value): counts[value] for value in sorted(counts, key=str)}
+    return found
 
 
 def graded_of(evaluation: Evaluation, columns: Columns, problems: Sequence[Mapping[str, Any]]) -> Graded:

@@ -98,12 +98,11 @@ def ran_on_sentences(rows: Sequence[Row]) -> list[str]:
 
 def breakdowns(columns: Columns, problems: Sequence[Mapping[str, Any]]) -> dict[str, list[Share]]:
     """{kind of group: its shares} of one evaluation, for the kinds that tell at least two groups apart."""
-    found = {}
-    for kind in GROUPS:
-        counts = shares_by(columns, problems, kind)
-        if len(counts) > 1:
-            found[kind] = [_share(label, right, judged) for label, (right, judged) in counts.items()]
-    return found
+    return {
+        kind: [_share(label, right, judged) for label, (right, judged) in counts.items()]
+        for kind, counts in shares_by(columns, problems, GROUPS).items()
+        if len(counts) > 1
+    }
 
 
 def strict_points(summary: Mapping[str, Any]) -> float:
@@ -141,9 +140,10 @@ def _groups(
     section: Section, columns: Mapping[str, Columns], problems: Sequence[Mapping[str, Any]]
 ) -> dict[str, Table]:
     rows = _side_by_side(section)
+    shares = [shares_by(columns[row.summary["key"]], problems, GROUPS) for row in rows]
     found = {}
     for kind in GROUPS:
-        counts = [shares_by(columns[row.summary["key"]], problems, kind) for row in rows]
+        counts = [one[kind] for one in shares]
         labels = sorted({label for one in counts for label in one})
         if len(labels) > 1:
             lines = tuple(_line(label, [one.get(label) for one in counts]) for label in labels)

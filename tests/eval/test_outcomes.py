@@ -133,14 +133,14 @@ def test_the_next_problem_begins_on_its_own_line() -> None:
 
 
 def test_a_tally_adds_up_and_says_what_mending_would_win() -> None:
-    outcomes = [Outcome("wrong"), Outcome("overwritten", recoverable=True), Outcome("right"), Outcome("overwritten")]
+    outcomes = [("wrong", False), ("overwritten", True), ("right", False), ("overwritten", False)]
     rows = tally(outcomes)
     assert [row.kind for row in rows] == ["right", "overwritten", "wrong"]
     assert (rows[1].count, rows[1].share, rows[1].recoverable, rows[1].points) == (2, 0.5, 1, 25.0)
     assert rows[1].examples == (1, 3)
     assert Counter(row.count for row in rows).total() == 3 and tally([]) == []
     with pytest.raises(KeyError, match="odd"):  # a class without a row would be lost from the sum
-        tally([Outcome("odd")])
+        tally([("odd", False)])
 
 
 @pytest.mark.parametrize("text", [r"\boxed{" * 20_000, r"\boxed{1} " * 20_000, "{" * 200_000, "\\" * 200_000])
