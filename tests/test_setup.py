@@ -1,5 +1,6 @@
 """make setup: what can be wrong on a fresh machine ends in one sentence, and nothing half made passes for done."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,6 +30,13 @@ def shim(clone: Path, name: str, text: str) -> None:
     path = clone / "bin" / name
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+def stamp(clone: Path, digest: str) -> None:
+    """A .venv that was made from the lock with this digest."""
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (clone / ".venv" / "lock.sha256").write_text(digest + "\n")
 
 
 NOWHERE = "http://127.0.0.1:9"
@@ -68,28 +76,20 @@ def test_what_is_wrong_is_said_in_one_sentence(shims, environment, said, clone):
 
 def test_a_second_call_with_the_same_lock_does_nothing(clone):
     lock = "gpu.lock" if shutil.which("nvidia-smi") else "cpu.lock"
-    digest = subprocess.run(["sha256sum", clone / "requirements" / lock], capture_output=True, text=True, check=True)
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    (clone / ".venv" / "lock.sha256").write_text(digest.stdout.split()[0] + "\n")
+    stamp(clone, hashlib.sha256((clone / "requirements" / lock).read_bytes()).hexdigest())
     done = setup(clone)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_an_environment_of_the_other_lock_is_kept_where_a_gpu_comes_or_goes(clone):
     lock = "cpu.lock" if shutil.which("nvidia-smi") else "gpu.lock"
-    digest = subprocess.run(["sha256sum", clone / "requirements" / lock], capture_output=True, text=True, check=True)
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    (clone / ".venv" / "lock.sha256").write_text(digest.stdout.split()[0] + "\n")
+    stamp(clone, hashlib.sha256((clone / "requirements" / lock).read_bytes()).hexdigest())
     done = setup(clone, PYTHON="no-such-python")
     assert done.returncode == 0 and f"note: .venv was made from requirements/{lock}" in done.stderr
 
 
 def test_another_lock_means_setting_up_again(clone):
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    (clone / ".venv" / "lock.sha256").write_text("0" * 64 + "\n")
+    stamp(clone, "0" * 64)
     assert setup(clone, PYTHON="no-such-python").returncode == 1
 
 

@@ -108,6 +108,10 @@ def parse_settings(path: Path, settings: dict[str, Any], run: Path) -> tuple[Con
     contract = ContractArguments(**{key: value for key, value in settings.items() if key in own})
     if contract.dataset_mode not in ("local", "online"):
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
+    if settings.get("resume_from_checkpoint"):
+        raise UserError(
+            f"{path}: resume_from_checkpoint is not read; leave it out and resume with make train RESUME=1."
+        )
     theirs = {key: value for key, value in settings.items() if key not in own}
     theirs |= {"output_dir": str(run), "disable_tqdm": True}
     defaults = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"}

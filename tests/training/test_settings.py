@@ -87,6 +87,7 @@ def test_a_missing_config_is_named(tmp_path):
         ({"eval_strategy": "sometimes"}, "sometimes"),
         ({"max_length": 4096}, "max_length is 4096; the contract allows 1 to 2,048 tokens an example"),
         ({"max_length": None}, "max_length is None"),
+        ({"resume_from_checkpoint": "run/checkpoint-8"}, "leave it out and resume with make train RESUME=1"),
     ],
 )
 def test_a_value_outside_its_choices_is_refused(change, said, tmp_path):
