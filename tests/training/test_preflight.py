@@ -193,15 +193,14 @@ def test_supervised_tokens_are_marked(tokenizer, tmp_path):
     assert marked == " " + run.raw["train"][0]["messages"][1]["content"] + tokenizer.eos_token
 
 
-@pytest.mark.parametrize("name", ["math_train", "gsm8k_train"])
-def test_no_false_alarm_on_real_data(name, shared, tokenizer, tmp_path):
-    """The one alarm is a true one: two solutions of MATH train draw figures in more than 2,048 tokens."""
-    path = next((shared / "data" / "sft").glob(f"{name}*.jsonl.gz"))
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+@pytest.mark.parametrize(("name", "too_long"), [("math_train", 17), ("gsm8k_train_boxed", 0)])
+def test_no_false_alarm_on_real_data(name, too_long, shared, tokenizer, tmp_path):
+    """The one alarm is a true one: SmolLM2 reads numbers digit by digit, and so 17 solutions of MATH train are over 2,048."""
+    with gzip.open(shared / "data" / "sft" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     rows = [{"messages": row["messages"], "answer": row["answer"]} for row in rows]
     run = make_run(tokenizer, tmp_path, train=rows[:-100], validation=rows[-100:], packing=True)
     lengths = [len(ids) for ids in run.rendered["train"]["input_ids"]]
-    assert failed(run) == ({"length"} if max(lengths) > 2048 else set())
-    assert sum(length > 2048 for length in lengths) <= 2
+    assert sum(length > 2048 for length in lengths) == too_long
+    assert failed(run) == ({"length"} if too_long else set())
     shutil.rmtree(tmp_path, ignore_errors=True)
