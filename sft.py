@@ -36,7 +36,7 @@ from training.trainer import Trainer, explain_memory
 
 def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, console: Console) -> None:
     """One run, from the config to the last checkpoint."""
-    contract, arguments = parse_settings(options.config, settings, run)
+    contract, lora, arguments = parse_settings(options.config, settings, run)
     set_seed(arguments.seed)
     tokenizer = load_tokenizer(options.config, contract.model_name_or_path)
     raw = load_splits(contract)
@@ -46,7 +46,8 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
             for name, rows in raw.items()
         }
 
-    looked_at = preflight.Run(contract, arguments, tokenizer, raw, splits, contract.parameters, arguments.world_size)
+    parameters = contract.trained_parameters(lora)
+    looked_at = preflight.Run(contract, arguments, tokenizer, raw, splits, parameters, arguments.world_size)
     found = preflight.checks(looked_at)
     preflight.show(found, options.allow, looked_at, console)
     if local := local_keys(settings):
@@ -73,10 +74,11 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         train_dataset=usable["train"].select_columns(["input_ids", "completion_mask"]),
         eval_dataset=usable["validation"].select_columns(["input_ids", "completion_mask"]),
         processing_class=tokenizer,
+        peft_config=lora.config(),
     )
     trainer.examples = usable["train"]
     mean_context = sum(map(len, usable["train"]["input_ids"])) / len(usable["train"])
-    trainer.meter = Meter(model, mean_context, arguments.world_size)
+    trainer.meter = Meter(trainer.model, mean_context, arguments.world_size)
     trainer.add_callback(CheckpointNotes(trainer, notes))
     with contextlib.ExitStack() as bar:
         trainer.add_callback(ProgressLine(trainer, console, bar))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from eval import adapters
 from eval.records import Checkpoint, UserError, first_line
 
 Shapes = dict[str, tuple[int, ...]]  # tensor name -> shape
@@ -44,7 +45,7 @@ def find(name: str) -> list[Path]:
     if not path.is_dir():
         raise UserError(f"{name} is a file; pass the folder that holds config.json and the weights.")
     # Some trainers leave the last model beside its checkpoints; where it is the last one's twin, it shares its score.
-    found = [*steps(path), *([path] if (path / "config.json").is_file() else [])]
+    found = [*steps(path), *([path] if (path / "config.json").is_file() or adapters.is_adapter(path) else [])]
     if not found:
         raise UserError(
             f"{name} has neither config.json nor checkpoint-<step> folders; pass a checkpoint or a run folder."
@@ -59,14 +60,18 @@ def is_hub_id(name: str) -> bool:
 
 
 def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
-    """The folder (the copy of `hub_id`, if given) as a Checkpoint. Raises UserError (exit code 1) where something is missing."""
-    check_complete(folder)
+    """The folder (the copy of `hub_id`, if given) as a Checkpoint. Raises UserError (exit code 1) where something is missing.
+
+    An adapter is merged into its base model first, and keeps its name.
+    """
+    model = adapters.merge(folder) if adapters.is_adapter(folder) else folder
+    check_complete(model)
     if hub_id:
-        return Checkpoint(folder, hub_id, None, hub_id, weights_sha(folder))
+        return Checkpoint(model, hub_id, None, hub_id, weights_sha(model))
     whole = folder.absolute()  # "." has no name
     step = STEP.search(whole.name)
     run = whole.parent.name if step else whole.name
-    return Checkpoint(folder, str(folder), int(step[1]) if step else None, run, weights_sha(folder))
+    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, weights_sha(model))
 
 
 def weights_sha(folder: Path) -> str:
@@ -202,7 +207,7 @@ def is_settled(folder: Path) -> bool:
     try:
         if not (folder / "run.json").is_file() and (ours or time.time() - _last_change(folder) < SETTLED_S):
             return False
-        check_complete(folder)
+        adapters.check_adapter(folder) if adapters.is_adapter(folder) else check_complete(folder)
     except (UserError, FileNotFoundError):  # a partial file was renamed while we looked
         return False
     return True

@@ -14,7 +14,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows,
 # training takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
 # the design would have needed two.
-FROM_EVAL = {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"}
+FROM_EVAL = {
+    "sft_utils",
+    "eval.adapters",
+    "eval.prompts",
+    "eval.checkpoints",
+    "eval.console",
+    "eval.provenance",
+    "eval.records",
+}
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),

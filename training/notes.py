@@ -15,7 +15,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
-from eval import checkpoints
+from eval import adapters, checkpoints
 from eval.provenance import git_commit, installed_versions
 from training.settings import ContractArguments
 
@@ -84,7 +84,10 @@ class CheckpointNotes(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
-        checkpoints.check_complete(folder, whole_shapes(self.trainer.accelerator.unwrap_model(self.trainer.model)))
+        if adapters.is_adapter(folder):
+            adapters.check_adapter(folder)
+        else:
+            checkpoints.check_complete(folder, whole_shapes(self.trainer.accelerator.unwrap_model(self.trainer.model)))
         self.notes["run.json"] |= {
             "step": state.global_step,
             "epoch": state.epoch,

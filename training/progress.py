@@ -65,8 +65,9 @@ class Meter:
 
     def __init__(self, model: PreTrainedModel, mean_context: float, processes: int) -> None:
         # Under ZeRO-3 a parameter's own numel is that of its shard, which may be empty.
-        parameters = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters())
-        self.flops = flops_per_token(model.config, parameters, mean_context)
+        sizes = [(getattr(weight, "ds_numel", weight.numel()), weight.requires_grad) for weight in model.parameters()]
+        parameters, trained = sum(size for size, _ in sizes), sum(size for size, gradient in sizes if gradient)
+        self.flops = flops_per_token(model.config, parameters, trained, mean_context)
         self.rate = processes * matrix_rate(model.device, model.dtype)
         self.device = model.device
         self.start(0)
@@ -86,16 +87,18 @@ class Meter:
         return numbers
 
 
-def flops_per_token(config: Any, parameters: int, mean_context: float) -> float:
-    """Floating-point operations of forward and backward for one token: 6 N + 6 L d c.
+def flops_per_token(config: Any, parameters: int, trained: int, mean_context: float) -> float:
+    """Floating-point operations of forward and backward for one token: 4 N + 2 T + 6 L d c.
 
-    N counts the parameters that are multiplied with (all but the input embedding, where it is not tied to the output), L
-    layers, d their width, c the mean length of an example, of which causal attention sees half on average: 12 L d c / 2.
+    N counts the parameters that are multiplied with (all but the input embedding, where it is not tied to the output), T
+    those of them that are trained (all but under LoRA, where frozen ones pass gradients on and get none), L layers, d their
+    width, c the mean length of an example, of which causal attention sees half on average: 12 L d c / 2.
     Chowdhery et al. (2022), "PaLM", arXiv:2204.02311, appendix B, with causality counted. Recomputation by gradient
     checkpointing is not counted: MFU is about useful work.
     """
-    embedding = 0 if config.tie_word_embeddings else config.vocab_size * config.hidden_size
-    return 6 * (parameters - embedding) + 6 * config.num_hidden_layers * config.hidden_size * mean_context
+    multiplied = parameters - (0 if config.tie_word_embeddings else config.vocab_size * config.hidden_size)
+    attention = 6 * config.num_hidden_layers * config.hidden_size * mean_context
+    return 4 * multiplied + 2 * min(trained, multiplied) + attention
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from pathlib import Path
@@ -18,6 +17,7 @@ from trl import SFTConfig
 
 from eval import checkpoints
 from eval.records import UserError
+from training.lora import LoraArguments
 
 MAX_TOKENS = 2048  # the contract's limit for one example: template, BOS and EOS included
 
@@ -30,12 +30,11 @@ class ContractArguments:
     dataset_name_or_path: str
     dataset_mode: str = "local"
 
-    @property
-    def parameters(self) -> int | None:
-        """How many parameters the model's files hold; None for a model that is not in a local folder."""
+    def trained_parameters(self, lora: LoraArguments) -> int | None:
+        """How many parameters are trained and saved; None for a model that is not in a local folder."""
         folder = Path(self.model_name_or_path)
         # From the headers: building the model, even without memory, would meet ZeRO-3's own way of building it.
-        return sum(map(math.prod, checkpoints.stored_shapes(folder).values())) if folder.is_dir() else None
+        return lora.trained(checkpoints.stored_shapes(folder)) if folder.is_dir() else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -50,7 +49,11 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
     if not isinstance(settings, dict):
         raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
-    known = typing.get_type_hints(SFTConfig) | typing.get_type_hints(ContractArguments)
+    known = (
+        typing.get_type_hints(SFTConfig)
+        | typing.get_type_hints(ContractArguments)
+        | typing.get_type_hints(LoraArguments)
+    )
     for key, value in settings.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -70,9 +73,13 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def local_keys(settings: dict[str, Any]) -> list[str]:
     """Keys that are TRL's own: current versions know them, the contract's stock parser takes them for errors."""
-    stock = {field.name for field in dataclasses.fields(TrainingArguments)} | {"packing"}
-    own = {field.name for field in dataclasses.fields(ContractArguments)}
-    return sorted(set(settings) - stock - own)
+    stock = names(TrainingArguments) | {"packing"}
+    return sorted(set(settings) - stock - names(ContractArguments))
+
+
+def names(record: type) -> set[str]:
+    """The field names of a dataclass."""
+    return {field.name for field in dataclasses.fields(record)}
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -102,17 +109,24 @@ def run_folder(settings: dict[str, Any]) -> Path:
     return Path(settings["output_dir"]) / str(settings.get("run_name") or "")
 
 
-def parse_settings(path: Path, settings: dict[str, Any], run: Path) -> tuple[ContractArguments, SFTConfig]:
-    """The contract's arguments and TRL's. Raises UserError where a value contradicts another or the machine."""
-    own = {field.name for field in dataclasses.fields(ContractArguments)}
-    contract = ContractArguments(**{key: value for key, value in settings.items() if key in own})
+def parse_settings(
+    path: Path, settings: dict[str, Any], run: Path
+) -> tuple[ContractArguments, LoraArguments, SFTConfig]:
+    """The contract's arguments, the adapter's and TRL's. Raises UserError where a value contradicts another or the machine."""
+    contract = ContractArguments(**part(settings, ContractArguments))
+    lora = LoraArguments(**part(settings, LoraArguments))
+    unused = sorted(set(part(settings, LoraArguments)) - {"use_peft"})
+    if unused and not lora.use_peft:
+        raise UserError(f"{path}: {unused[0]} has no effect without use_peft: true; add that, or remove it.")
     if contract.dataset_mode not in ("local", "online"):
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
     if settings.get("resume_from_checkpoint"):
         raise UserError(
             f"{path}: resume_from_checkpoint is not read; leave it out and resume with make train RESUME=1."
         )
-    theirs = {key: value for key, value in settings.items() if key not in own}
+    theirs = {
+        key: value for key, value in settings.items() if key not in names(ContractArguments) | names(LoraArguments)
+    }
     theirs |= {"output_dir": str(run), "disable_tqdm": True}
     defaults = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"}
     theirs = defaults | {"max_length": MAX_TOKENS} | theirs
@@ -121,6 +135,11 @@ def parse_settings(path: Path, settings: dict[str, Any], run: Path) -> tuple[Con
             f"{path}: max_length is {theirs['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
         )
     try:
-        return contract, SFTConfig(**theirs)
+        return contract, lora, SFTConfig(**theirs)
     except (ValueError, ImportError, RuntimeError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def part(settings: dict[str, Any], record: type) -> dict[str, Any]:
+    """The settings that are fields of a dataclass."""
+    return {key: value for key, value in settings.items() if key in names(record)}

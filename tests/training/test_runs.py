@@ -146,3 +146,32 @@ def test_two_nodes_on_loopback_give_one_correct_checkpoint(place, tiny_llama, st
     assert checkpoints.identify(run / "final").run == "final"
     note = json.loads((run / "checkpoint-6" / "run.json").read_text())
     assert note["engine"] == "DeepSpeed ZeRO-3, processes: 2"
+
+
+@pytest.fixture(scope="module")
+def adapters_run(place, tiny_llama) -> Path:
+    train(write_config(place, tiny_llama, "lora", use_peft=True, lora_r=4, lora_alpha=8, max_steps=4, save_steps=2))
+    return place / "checkpoints" / "lora"
+
+
+def test_lora_saves_adapters_and_evaluation_merges_them(adapters_run, tiny_llama):
+    first, last = checkpoints.steps(adapters_run)
+    assert not (last / "model.safetensors").exists() and (last / "adapter_model.safetensors").stat().st_size < 100_000
+    found = checkpoints.resolve([str(adapters_run)])
+    assert [(one.name, one.step, one.run) for one in found] == [(str(first), 2, "lora"), (str(last), 4, "lora")]
+    assert len({one.weights_sha for one in found} | {checkpoints.weights_sha(tiny_llama)}) == 3
+    base, merged, adapter = weights(tiny_llama), weights(found[1].path), load_file(last / "adapter_model.safetensors")
+    name = "model.layers.1.mlp.down_proj"
+    a, b = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
+    torch.testing.assert_close(merged[f"{name}.weight"], base[f"{name}.weight"] + 8 / 4 * b @ a)
+    assert torch.equal(merged["model.norm.weight"], base["model.norm.weight"])
+    assert {"prompt.json", "data.json", "run.json"} <= {path.name for path in found[1].path.iterdir()}
+
+
+def test_a_merged_model_is_kept_until_its_adapter_changes(adapters_run):
+    last = checkpoints.steps(adapters_run)[-1]
+    merged = checkpoints.identify(last).path / "model.safetensors"
+    then = merged.stat().st_mtime_ns
+    assert checkpoints.identify(last).path / "model.safetensors" == merged and merged.stat().st_mtime_ns == then
+    shutil.copy2(adapters_run / "checkpoint-2" / "adapter_model.safetensors", last)
+    assert checkpoints.identify(last).weights_sha == checkpoints.identify(adapters_run / "checkpoint-2").weights_sha

@@ -45,6 +45,7 @@ def test_every_config_in_the_tree_is_a_tested_one():
         ("seed: '4'", "which is str; it must be int"),
         ("per_device_train_batch_size: true", "must be int"),
         ("model_name_or_path: 7", "must be str"),
+        ("lora_alfa: 8", "did you mean 'lora_alpha'?"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_fix(line, said, tmp_path):
@@ -87,6 +88,7 @@ def test_a_missing_config_is_named(tmp_path):
         ({"eval_strategy": "sometimes"}, "sometimes"),
         ({"max_length": 4096}, "max_length is 4096; the contract allows 1 to 2,048 tokens an example"),
         ({"max_length": None}, "max_length is None"),
+        ({"lora_r": 8}, "lora_r has no effect without use_peft: true"),
         ({"resume_from_checkpoint": "run/checkpoint-8"}, "leave it out and resume with make train RESUME=1"),
     ],
 )
@@ -98,7 +100,7 @@ def test_a_value_outside_its_choices_is_refused(change, said, tmp_path):
 
 def test_a_shorter_limit_than_the_contracts_is_kept(tmp_path):
     values = GOOD | {"use_cpu": True, "bf16": False, "max_length": 512}
-    assert settings.parse_settings(tmp_path / "config.yaml", values, tmp_path)[1].max_length == 512
+    assert settings.parse_settings(tmp_path / "config.yaml", values, tmp_path)[2].max_length == 512
 
 
 def test_the_submitted_config_uses_only_keys_that_the_stock_parser_knows():

@@ -55,4 +55,5 @@ def test_memory_advice_has_todays_numbers():
 def test_operations_a_token_by_hand():
     """Llama-3.2-1B at 2,048 tokens: 6 N = 7.4e9, and 6 * 16 * 2,048 * 2,048 = 0.4e9 of attention."""
     config = SimpleNamespace(tie_word_embeddings=True, num_hidden_layers=16, hidden_size=2048, vocab_size=128_256)
-    assert flops_per_token(config, 1_235_814_400, 2048) == pytest.approx(7.82e9, rel=0.01)
+    assert flops_per_token(config, 1_235_814_400, 1_235_814_400, 2048) == pytest.approx(7.82e9, rel=0.01)
+    assert flops_per_token(config, 1_235_814_400, 0, 2048) == pytest.approx(5.35e9, rel=0.01), "frozen: two thirds"
