@@ -66,15 +66,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def watch(args: argparse.Namespace) -> int:
-    """Scores the checkpoints of a run as training finishes them; ends with the run."""
+    """Scores the checkpoints of a run as training finishes them; ends with the run.
+
+    Accuracy joins the losses on the run's own TensorBoard.
+    """
     options = _options(args)
     with _logged(args.reports) as console:
+        from eval.report import load_evaluations, make_sections
+        from eval.report.scalars import write_scalars
         from eval.run import watch as watch_run
 
         summaries = []
         for summary in watch_run(args.run, options, console):
             summaries.append(summary)
             _, untrusted = _show(summaries, args.reports, console)
+            write_scalars(make_sections(load_evaluations(args.reports)), args.reports / "export")
         if not summaries:
             raise UserError(f"{args.run} has ended without a checkpoint; see its train.log.", exit_code=1)
     return _end(untrusted)

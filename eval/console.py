@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -18,6 +19,8 @@ from eval.records import UserError, first_line
 
 # Often enough to see that it is alive, rare enough for a log.
 SECONDS_BETWEEN_LINES = 15
+# Less than this is a full disk: writers leave a rest that their next block does not fit into.
+FULL_BYTES = 1 << 20
 
 
 class Advance(Protocol):
@@ -47,8 +50,9 @@ def quiet(log: Path) -> Iterator[Console]:
     try:
         yield console_on(terminal)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # the log's disk may be full
+                stream.flush()
         os.dup2(kept_out, 1)
         os.dup2(kept_err, 2)
         terminal.close()
@@ -64,7 +68,13 @@ def unexpected_errors(log: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
+        if shutil.disk_usage(log.parent).free < FULL_BYTES:
+            # Each library has words of its own for it, and those of torch do not name it.
+            raise UserError(
+                f"{log.parent}: the disk is full; free some space and run again, what was finished is kept.", 1
+            ) from None
         raise UserError(
             f"{type(error).__name__}: {first_line(error)} (the whole story is at the end of {log}).", exit_code=1
         ) from None

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 from trl import SFTConfig
 
 from eval import checkpoints
@@ -130,6 +131,7 @@ def parse_settings(
     theirs |= {"output_dir": str(run), "disable_tqdm": True}
     defaults = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"}
     theirs = defaults | {"max_length": MAX_TOKENS} | theirs
+    refuse_trackers(path, theirs.get("report_to") or "none")
     if not 0 < (theirs["max_length"] or 0) <= MAX_TOKENS:
         raise UserError(
             f"{path}: max_length is {theirs['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
@@ -138,6 +140,17 @@ def parse_settings(
         return contract, lora, SFTConfig(**theirs)
     except (ValueError, ImportError, RuntimeError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def refuse_trackers(path: Path, wanted: str | list[str]) -> None:
+    """Raises UserError for a tracker that transformers does not know or that is not installed."""
+    there = {"none", "all", *get_available_reporting_integrations()}
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if name not in there:
+            raise UserError(
+                f"{path}: report_to is {name!r}, which is not to be had here (but {', '.join(sorted(there))}); install it with "
+                f".venv/bin/pip install {name}, or take another."
+            )
 
 
 def part(settings: dict[str, Any], record: type) -> dict[str, Any]:

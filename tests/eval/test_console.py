@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,6 +150,13 @@ def test_an_unforeseen_error_is_one_sentence_and_its_traceback_is_kept(
     assert refusal.value.exit_code == 1
     assert str(refusal.value) == f"RuntimeError: CUDA error (the whole story is at the end of {tmp_path / 'eval.log'})."
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_whatever_the_library_called_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage._replace(free=4096))
+    with pytest.raises(UserError, match=r": the disk is full; free some space"), unexpected_errors(tmp_path / "x.log"):
+        raise RuntimeError("unexpected pos 64 vs 0")
 
 
 def test_a_foreseen_error_passes_unchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from eval import checkpoints
 
@@ -101,6 +102,8 @@ def test_watch_scores_each_and_reports(tmp_path, make_model, cli, use_engine, wr
     assert "run/checkpoint-2: complete for" in done.err and "step 4" in done.err
     summaries = [json.loads(path.read_text()) for path in Path("reports").glob("*/summary.json")]
     assert sorted(summary["step"] for summary in summaries) == [2, 4]
+    board = EventAccumulator(str(next(Path("run/runs/accuracy").iterdir()))).Reload()
+    assert [point.step for point in board.Scalars("sums/equivalent")] == [2, 4], "beside the losses of training"
 
 
 def test_a_run_that_ended_without_a_checkpoint_is_said(tmp_path, cli, use_engine, write_benchmark, monkeypatch):

@@ -88,6 +88,8 @@ def test_a_missing_config_is_named(tmp_path):
         ({"eval_strategy": "sometimes"}, "sometimes"),
         ({"max_length": 4096}, "max_length is 4096; the contract allows 1 to 2,048 tokens an example"),
         ({"max_length": None}, "max_length is None"),
+        ({"report_to": "wandbb"}, "report_to is 'wandbb', which is not to be had here \\(but all, none, tensorboard"),
+        ({"report_to": ["tensorboard", "comet"]}, "report_to is 'comet'"),
         ({"lora_r": 8}, "lora_r has no effect without use_peft: true"),
         ({"resume_from_checkpoint": "run/checkpoint-8"}, "leave it out and resume with make train RESUME=1"),
     ],
