@@ -69,7 +69,7 @@ compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evalu
 	  $(if $(JSON),--json)
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
-	@$(PYTHON_BIN) -m pytest -q
+	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile
 
 lint: setup ## ruff, and mypy in strict mode
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy

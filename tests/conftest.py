@@ -13,6 +13,8 @@ SHARED = ROOT.parent / "shared"
 
 # Read at import by the libraries concerned: no hub, and tokenizers that may be forked.
 os.environ.update({"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+# Models here are tiny, and `make test` runs two files at a time: one thread each, rather than threads that wait for cores.
+os.environ.update({"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"})
 # The same tests serve machines with a GPU, where the lock brings vLLM's CUDA build.
 DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
 if DEVICE == "cpu":

@@ -18,8 +18,8 @@ import pytest
 from data.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS, ENGINE = int(os.environ.get("KILLS", "3")), os.environ.get("ENGINE", "hf")
-PROBLEMS = 400
+KILLS, ENGINE = int(os.environ.get("KILLS", "2")), os.environ.get("ENGINE", "hf")
+PROBLEMS = 200
 TIMES = ("start_s", "load_s", "decode_s", "tokens_s", "grade_s")
 
 

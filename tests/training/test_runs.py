@@ -46,7 +46,7 @@ def write_config(place: Path, tiny_llama: Path, name: str, **changes) -> Path:
 def start(config: Path, *options: str, processes: int = 1, launch: tuple[str, ...] = ()) -> subprocess.Popen:
     command = [sys.executable, ROOT / "launch.py", f"--config_file={ROOT / 'deepspeed_zero3.yaml'}"]
     command += [f"--num_processes={processes}", *launch, ROOT / "sft.py", config, *options]
-    environment = os.environ | {"OMP_NUM_THREADS": str(2 // processes), "DS_ACCELERATOR": "cpu"}
+    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
     return subprocess.Popen(
         list(map(str, command)), cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
