@@ -100,7 +100,8 @@ def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str
         ) from None
     if options.prompt == "tokenizer":
         return tokenizer, prompts.describe_chat(tokenizer, checkpoints.stop_token_ids(checkpoint.path))
-    today = prompts.describe(tokenizer)
+    # A fault that training let pass on purpose does not stop its measurement.
+    today = prompts.describe(tokenizer, prompts.allowed_in(checkpoint.path) if options.prompt == "training" else ())
     if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
     return tokenizer, prompts.describe_variant(today, options.prompt_variant)
