@@ -2,8 +2,8 @@
 
 A submission is config, sft_utils.py and data, so an arm is a YAML file that may change each of the three:
 
-    # python -m data ablate data/recipes/synthetic.yaml data/ablations/no-eos.yaml --seeds 0 1
-    recipe: data/recipes/synthetic.yaml      # or a folder with train.jsonl and validation.jsonl
+    # python -m data ablate data/ablations/clean.yaml data/ablations/no-eos.yaml --seeds 0 1 …
+    recipe: data/ablations/clean.yaml        # or a folder with train.jsonl and validation.jsonl
     sft_utils: data/ablations/no_eos.py      # used instead of sft_utils.py, in training and in evaluation
     settings: {learning_rate: 1.0e-04}       # over the config's
     allow: [eos]                             # checks of preflight that may fail
@@ -152,11 +152,15 @@ def _drop(parameters: Any, source: str) -> Any:
         return parameters
     kept = dict(parameters)
     if isinstance(kept.get("weights"), dict):
-        kept["weights"] = {name: weight for name, weight in kept["weights"].items() if name != source}
+        kept["weights"] = _others(kept["weights"], source)
     if isinstance(kept.get("caps"), dict) and isinstance(kept["caps"].get("source"), dict):
-        caps = {name: cap for name, cap in kept["caps"]["source"].items() if name != source}
-        kept["caps"] = kept["caps"] | {"source": caps}
+        kept["caps"] = kept["caps"] | {"source": _others(kept["caps"]["source"], source)}
     return kept
+
+
+def _others(by_pattern: dict[str, Any], source: str) -> dict[str, Any]:
+    """Without the patterns of a source: its name, or a part of it such as numina/olympiads."""
+    return {name: value for name, value in by_pattern.items() if str(name).partition("/")[0] != source}
 
 
 def _nearest(asked: str, root: Path) -> str:

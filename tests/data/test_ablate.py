@@ -388,3 +388,21 @@ def test_an_address_without_a_cluster_is_refused(project, monkeypatch):
     good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3)
     with pytest.raises(UserError, match=r"RAY_ADDRESS '127\.0\.0\.1:1' is no cluster that answers"):
         ablate(plan_of(project, good, bad, **{"--ray": True}), SILENT)
+
+
+# The acceptance ablation's own files
+
+
+def test_the_template_without_eos_is_the_projects_but_for_that():
+    import difflib
+
+    ours, theirs = ((ROOT / name).read_text().splitlines() for name in ("sft_utils.py", "data/ablations/no_eos.py"))
+    changed = [line for line in difflib.ndiff(ours, theirs) if line[0] in "+-" and not line[1:].strip().startswith("#")]
+    code = [line for line in changed if "COMPLETION" in line]
+    assert len(changed) in (6, 8) and len(code) == 2 and "+ tokenizer.eos_token" in code[0], changed
+
+
+@pytest.mark.parametrize("name", ["no-eos.yaml", "unboxed.yaml", "clean.yaml", "wrong.yaml", "gsm8k.yaml", "math.yaml"])
+def test_its_arms_are_read(name):
+    arm = read_arm(f"data/ablations/{name}", ROOT)
+    assert (ROOT / arm.recipe).is_file() and set(arm.allow) <= {"eos", "box"}
