@@ -28,6 +28,7 @@ TYPICAL_DISCORDANT = 0.15
 POWER = 0.8  # the customary chance of finding a difference that is there
 RESAMPLES = 10_000  # moves the end of an interval by about 0.02 of its width between seeds
 SELECTIONS = 500  # a mean over them, not a tail, so fewer do: 0.05 points of noise at 500 problems
+EDGE = 0.02  # a share so close to 0 or 1 has no room to spread
 SEED = 0  # the same scores give the same figures
 
 
@@ -187,9 +188,11 @@ def seed_spread(arms: Sequence[Scores]) -> tuple[float, int] | None:
     """(standard deviation of an arm's accuracy between its seeds, degrees of freedom), pooled over `arms`.
 
     Each is (seeds, problems). Two seeds an arm say little, all arms together more: the spread is taken to be the same in
-    all of them. None where no arm has two seeds.
+    all of them, but for arms that get next to nothing right, or wrong: those cannot spread, and say nothing of the others.
+    None where no arm has two seeds to go by.
     """
     accuracies = [np.nanmean(arm, axis=1) for arm in arms if len(arm) > 1]
+    accuracies = [one for one in accuracies if EDGE < one.mean() < 1 - EDGE]
     freedom = sum(len(one) - 1 for one in accuracies)
     if not freedom:
         return None

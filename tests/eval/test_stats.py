@@ -312,6 +312,14 @@ def test_one_seed_gives_the_exact_paired_test() -> None:
     assert seed_spread([a[None], b[None]]) is None
 
 
+def test_an_arm_without_a_right_answer_says_nothing_about_the_spread() -> None:
+    spread = np.zeros((2, 100))
+    spread[0, :30] = spread[1, :40] = 1.0
+    nothing, all_right = np.zeros((2, 100)), np.ones((2, 100))
+    assert seed_spread([spread, nothing, all_right]) == (pytest.approx(sqrt(2) / 20), 1)
+    assert seed_spread([nothing, all_right]) is None
+
+
 def test_what_nobody_judged_is_left_out_of_the_mean() -> None:
     arm = np.array([[1.0, nan, nan], [0.0, 1.0, nan]])
     assert list(mean_over_seeds(arm))[:2] == [0.5, 1.0] and isnan(mean_over_seeds(arm)[2])
