@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preflight train eval watch report compare regrade test lint format bench lock
+.PHONY: help setup demo preflight train eval watch report compare regrade ablate test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -67,6 +67,11 @@ compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evalu
 	@test -n "$(A)" -a -n "$(B)" || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
 	@$(PYTHON_BIN) -m eval compare "$(A)" "$(B)" $(if $(filter command environment,$(origin BENCH)),--benchmark $(BENCH)) \
 	  $(if $(JSON),--json)
+
+ablate: setup ## hold RECIPES="a b c" against each other: train and score each with SEEDS="0 1"; BUDGET=tokens=N LEAVE_ONE_OUT=1
+	@test -n "$(RECIPES)" || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }
+	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
+	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) $(if $(JSON),--json)
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
 	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile

@@ -61,7 +61,7 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         for name, rows in splits.items()
     }
     notes = {
-        "prompt.json": prompts.describe(tokenizer),
+        "prompt.json": prompts.describe(tokenizer, [name for name in options.allow if name in prompts.FAULTS]),
         "data.json": describe_data(contract, usable, bool(arguments.completion_only_loss)),
         "run.json": describe_run(options.config, settings),
     }

@@ -1,8 +1,9 @@
-"""python -m data: the embedded default's model and data set, and synthetic data sets of any size."""
+"""python -m data: the embedded default's model and data set, synthetic data sets of any size, and ablations."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -11,20 +12,22 @@ from eval.records import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns 0 when done, 2 for a wrong request."""
+    """Runs one command; returns 0 when done, 1 for a result that must not be trusted, 2 for a wrong request."""
     args = _parser().parse_args(argv)
     try:
-        args.command(args)
+        return int(args.command(args) or 0)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         print(
-            f"error: {error.filename or args.folder}: {error.strerror or error}; mend that and run again.",
+            f"error: {error.filename or 'a file'}: {error.strerror or error}; mend that and run again.",
             file=sys.stderr,
         )
         return 1
-    return 0
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept, run the same command again to go on.", file=sys.stderr)
+        return 130
 
 
 def demo(args: argparse.Namespace) -> None:
@@ -49,9 +52,60 @@ def synthetic(args: argparse.Namespace) -> None:
     print(f"{args.folder}: {counts}")
 
 
+def ablate(args: argparse.Namespace) -> int:
+    """Trains and measures recipes against a control; the table goes to stderr, with --json the figures to stdout."""
+    log = args.reports / "ablate.log"
+    with quiet(log) as console, unexpected_errors(log):
+        # Imported inside `quiet`: reports bring matplotlib, counting tokens transformers.
+        from data.ablate import ablate as run_ablation
+        from data.ablate import make_plan
+        from eval.report.ablation import as_json, terminal_table
+
+        found, problems = run_ablation(make_plan(args, Path.cwd()), console)
+        terminal_table(found, console)
+        console.print(f"report: {args.reports / 'index.html'}", markup=False, soft_wrap=True)
+    if args.json:
+        print(json.dumps(as_json(found), indent=1, ensure_ascii=False))
+    for sentence in problems:
+        print(sentence, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _add_ablate(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "recipes", nargs="+", metavar="RECIPE", help="a recipe, a folder with train.jsonl, or an arm (data/arms.py)"
+    )
+    command.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="0 1 trains each recipe twice")
+    command.add_argument("--control", metavar="RECIPE", help="what the others are held against (default: the first)")
+    command.add_argument(
+        "--leave-one-out", action="store_true", help="one recipe against itself without each of its sources"
+    )
+    command.add_argument("--budget", metavar="tokens=N", help="the same number of training tokens for all")
+    command.add_argument("--config", type=Path, default=Path("sft_config.yaml"), help="settings of every training")
+    command.add_argument("--processes", type=int, metavar="N", help="training processes of a cell (one a GPU, else 1)")
+    build = command.add_argument_group("building recipes")
+    build.add_argument(
+        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+    )
+    build.add_argument("--tokenizer", metavar="MODEL", help="count tokens of recipes by it, instead of by their own")
+    scoring = command.add_argument_group("scoring, as in python -m eval run")
+    scoring.add_argument("--benchmark", required=True, metavar="NAME[,NAME]")
+    scoring.add_argument("--benchmarks-dir", type=Path, metavar="DIR")
+    scoring.add_argument("--limit", type=int, metavar="N")
+    scoring.add_argument("--max-tokens", type=int, metavar="N")
+    scoring.add_argument("--engine", choices=("vllm", "hf", "ray"))
+    scoring.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    spread = command.add_argument_group("several machines")
+    spread.add_argument(
+        "--ray", action="store_true", help="each cell a task of the cluster that RAY_ADDRESS names, else here"
+    )
+    spread.add_argument("--cpus", type=int, metavar="N", help="cores of a cell (default: all of a machine)")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="demo | synthetic")
+    commands = parser.add_subparsers(required=True, metavar="demo | synthetic | ablate")
     command = commands.add_parser("demo", help="the base model and the data set of `make demo`")
     command.set_defaults(command=demo)
     command.add_argument("folder", type=Path, nargs="?", default=Path("models/smollm2-135m"), help="the model's folder")
@@ -61,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path)
     for name, count in (("train", 5000), ("validation", 100), ("test", 500), ("seed", 0)):
         command.add_argument(f"--{name}", type=int, default=count)
+    command = commands.add_parser("ablate", help="recipes against a control: trained alike, measured in pairs")
+    command.set_defaults(command=ablate)
+    _add_ablate(command)
     return parser
 
 

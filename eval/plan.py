@@ -11,7 +11,7 @@ from typing import Any
 
 from eval import benchmarks, checkpoints, prompts, store
 from eval.engines.base import Engine
-from eval.provenance import git_commit, installed_versions
+from eval.provenance import data_note, git_commit, installed_versions
 from eval.records import Benchmark, Checkpoint, Decoding, UserError
 from sft_utils import get_tokenizer
 
@@ -100,7 +100,8 @@ def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str
         ) from None
     if options.prompt == "tokenizer":
         return tokenizer, prompts.describe_chat(tokenizer, checkpoints.stop_token_ids(checkpoint.path))
-    today = prompts.describe(tokenizer)
+    # A fault that training let pass on purpose does not stop its measurement.
+    today = prompts.describe(tokenizer, prompts.allowed_in(checkpoint.path) if options.prompt == "training" else ())
     if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
     return tokenizer, prompts.describe_variant(today, options.prompt_variant)
@@ -125,6 +126,8 @@ def describe(
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
+            # The folder may hold another run by the time somebody asks which data made this score.
+            "data": data_note(checkpoint.path),
         },
         "benchmark": {
             "name": benchmark.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ PROBES = (
 # For checkpoints of others, which answer by their own chat template.
 INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 DATE = "26 Jul 2024"  # Llama 3's own default
+
+# What a template can do wrong and `sft.py --allow` lets pass: to measure what the fault costs.
+FAULTS = ("boundary", "eos")
 
 
 def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
@@ -57,20 +60,21 @@ def rendered_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], li
     return list(tokenizer(text).input_ids), generation_ids(example, tokenizer)
 
 
-def training_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], int]:
+def training_ids(example: dict[str, Any], tokenizer: Any, allowed: Collection[str] = ()) -> tuple[list[int], int]:
     """(token ids of the whole example, how many of them are prompt).
 
-    Raises UserError where the prompt is no token-for-token beginning, or where the last token is not EOS.
+    Raises UserError where the prompt is no token-for-token beginning, or where the last token is not EOS, unless that is
+    among `allowed`.
     """
     ids, prompt = rendered_ids(example, tokenizer)
-    if ids[: len(prompt)] != prompt:
+    if ids[: len(prompt)] != prompt and "boundary" not in allowed:
         raise UserError(
             f"sft_utils.py: the generation prompt ends in {tokenizer.decode(prompt[-3:])!r}, but training goes on from "
             f"{tokenizer.decode(ids[len(prompt) - 3 : len(prompt) + 1])!r} there, so generation would start from tokens that "
             'training never shows; make task="generation" a token-for-token beginning of task="sft" (no trailing space).',
             exit_code=1,
         )
-    if ids[-1] != tokenizer.eos_token_id or len(ids) == len(prompt):
+    if (ids[-1] != tokenizer.eos_token_id or len(ids) == len(prompt)) and "eos" not in allowed:
         raise UserError(
             f"sft_utils.py: a training text ends in {tokenizer.decode(ids[-3:])!r} instead of EOS {tokenizer.eos_token!r}, "
             'so the model would never learn to stop; end task="sft" with tokenizer.eos_token.',
@@ -79,12 +83,13 @@ def training_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], in
     return ids, len(prompt)
 
 
-def describe(tokenizer: Any) -> dict[str, Any]:
+def describe(tokenizer: Any, allowed: Collection[str] = ()) -> dict[str, Any]:
     """What prompt.json holds: the fingerprint of the rendered probes, the stop ids, and the template for people.
 
     The fingerprint is the first 16 hex digits of the sha256 of the probes' token ids, prompt lengths and the EOS id.
+    `allowed` are those of FAULTS that training was told to let pass; prompt.json says so.
     """
-    rendered = [training_ids(example_of(*probe), tokenizer) for probe in PROBES]
+    rendered = [training_ids(example_of(*probe), tokenizer, allowed) for probe in PROBES]
     content = json.dumps([rendered, tokenizer.eos_token_id])
     example = example_of("{problem}", "{solution}")
     return {
@@ -95,7 +100,7 @@ def describe(tokenizer: Any) -> dict[str, Any]:
         "eos_token": tokenizer.eos_token,
         "bos_token": tokenizer.bos_token,
         "pad_token": tokenizer.pad_token,
-    }
+    } | ({"allowed": sorted(allowed)} if allowed else {})
 
 
 def next_problem(tokenizer: Any) -> str:
@@ -141,6 +146,12 @@ def read_prompt_file(checkpoint: Path) -> dict[str, Any] | None:
     if not isinstance(described, dict):
         raise UserError(f"{path} is not a JSON object; retrain, or delete it to use today's prompt.", exit_code=1)
     return described
+
+
+def allowed_in(checkpoint: Path) -> list[str]:
+    """Those of FAULTS that the checkpoint was trained with on purpose, by its prompt.json."""
+    named = (read_prompt_file(checkpoint) or {}).get("allowed")
+    return [fault for fault in FAULTS if isinstance(named, list) and fault in named]
 
 
 def check_same(checkpoint: Path, today: dict[str, Any]) -> None:

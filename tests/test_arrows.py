@@ -29,11 +29,13 @@ ARROWS = {
     "training": {"graders", *FROM_EVAL},
     "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
-    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.records"},
+    # An ablation starts training and evaluation as processes; its table and page are made from the store by the room that
+    # makes the other tables, so that statistics have one definition.
+    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.cluster", "eval.console", "eval.records", "eval.report"},
     "bench": {"graders", "sft_utils", "eval", "data"},
 }
 # Engines know token ids and decoding only: no text, no grading.
-ENGINES = {"eval.engines", "eval.checkpoints", "eval.records"}
+ENGINES = {"eval.engines", "eval.checkpoints", "eval.cluster", "eval.records"}
 
 
 def sources(room: str) -> list[Path]:

@@ -58,7 +58,7 @@ def first_bad_line(folder: Path) -> str | None:
 
 
 def render(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console) -> Dataset:
-    """`input_ids`, `completion_mask` (1 on solution and EOS) and `fault` (see `fault_of`; "" for none) of every row.
+    """`input_ids`, `completion_mask` (1 on solution and EOS), `fault` (see `fault_of`; "" for none) and `source` of every row.
 
     Nothing is cut. What was rendered once, from these rows, by this tokenizer and this sft_utils.py, is found in the
     cache of `datasets`.
@@ -67,11 +67,13 @@ def render(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Co
 
         def encode(row: dict[str, Any], index: int) -> dict[str, Any]:
             advance(index + 1)
+            source = {"source": str(row.get("source") or "")}
             if not is_conversation(row.get("messages")):
-                return {"input_ids": [], "completion_mask": [], "fault": "roles"}
+                return {"input_ids": [], "completion_mask": [], "fault": "roles"} | source
             ids, prompt = prompts.rendered_ids(row, tokenizer)
             mask = [0] * len(prompt) + [1] * (len(ids) - len(prompt))
-            return {"input_ids": ids, "completion_mask": mask[: len(ids)], "fault": fault_of(ids, prompt, tokenizer)}
+            fault = fault_of(ids, prompt, tokenizer)
+            return {"input_ids": ids, "completion_mask": mask[: len(ids)], "fault": fault} | source
 
         sources = (inspect.getsource(module) for module in (sft_utils, prompts, inspect.getmodule(render)))
         made_by = (rows._fingerprint, tokenizer.backend_tokenizer.to_str(), *sources)

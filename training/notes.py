@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ STATE_FOLDERS, STATE_FILES = (
     ("optimizer*", "scheduler.pt", "rng_state*.pth", "latest", "zero_to_*.py"),
 )
 FINAL = "final"
+SOURCE_CHARACTERS = 200
+SOURCES_NAMED = 50  # of a data set with more, the largest; the others as one
 
 
 def describe_data(contract: ContractArguments, splits: dict[str, Dataset], solution_only: bool) -> dict[str, Any]:
-    """data.json: where the data came from, a digest of the token ids, and counts; with the recipe's manifest if it has one."""
+    """data.json: where the data came from, a digest of the token ids, and counts, also by source; the recipe's manifest."""
     manifest = Path(contract.dataset_name_or_path) / "manifest.json"
     described: dict[str, Any] = {"dataset": contract.dataset_name_or_path}
     for name, rows in splits.items():
@@ -42,9 +45,25 @@ def describe_data(contract: ContractArguments, splits: dict[str, Dataset], solut
             "supervised_tokens": sum(map(sum, rows["completion_mask"])) if solution_only else tokens,
             "token_ids_sha256": digest.hexdigest(),
         }
+    described["sources"] = count_sources(splits["train"])
     if manifest.is_file():
         described["manifest"] = json.loads(manifest.read_text(encoding="utf-8"))
     return described
+
+
+def count_sources(rows: Dataset) -> dict[str, dict[str, int]]:
+    """{source: {"rows", "tokens"}}, most tokens first; none where rows do not say where they are from."""
+    rows_of, tokens_of = Counter[str](), Counter[str]()
+    for source, ids in zip(rows["source"], rows["input_ids"], strict=True):
+        rows_of[source[:SOURCE_CHARACTERS]] += 1
+        tokens_of[source[:SOURCE_CHARACTERS]] += len(ids)
+    if not any(rows_of):
+        return {}
+    largest = [source for source, _ in tokens_of.most_common(SOURCES_NAMED)]
+    counted = {source: {"rows": rows_of.pop(source), "tokens": tokens_of.pop(source)} for source in largest}
+    if rows_of:
+        counted[f"{len(rows_of):,} others"] = {"rows": rows_of.total(), "tokens": tokens_of.total()}
+    return counted
 
 
 def describe_run(config_path: Path, settings: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,6 @@ checkpoints under the same paths.
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from eval.cluster import connect
 from eval.engines.base import Finished, Loaded, Stops
 from eval.engines.vllm import Vllm, cache_gib
 from eval.records import Decoding, UserError
@@ -103,16 +101,7 @@ class RayActors:
     def _start(self) -> list[Any]:
         import ray
 
-        if not ray.is_initialized():
-            address = os.environ.get("RAY_ADDRESS")
-            own: dict[str, Any] = {} if address else {"include_dashboard": False}
-            try:
-                _knock(address or "")
-                ray.init(address=address, logging_level=logging.WARNING, **own)
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"RAY_ADDRESS {address!r} is no cluster that answers ({error}); start one, or unset it."
-                ) from None
+        connect()
         whole = dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
         room = int(whole.get("GPU", 0)) // self.tensor_parallel if self.device == "cuda" else int(whole["CPU"])
         count = min(self.wanted or room, room)
@@ -141,13 +130,6 @@ class Actor:
 
     def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> list[Finished]:
         return list(self._engine.generate(prompts, decoding, stops))
-
-
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens at host:port; Ray itself would wait for minutes, and then end the process."""
-    host, _, port = address.rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=5).close()
 
 
 def _cpu_environment(count: int, cores: int) -> dict[str, str]:

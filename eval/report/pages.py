@@ -1,4 +1,5 @@
-"""HTML pages of a reports folder: index, one page an evaluation, one that compares two, one for a problem.
+"""HTML pages of a reports folder: index, one page an evaluation, one that compares two, one for a problem, the ledger of
+training data, one page an ablation.
 
 What they show of outputs is in data files beside them (`data`), which a page loads as it needs them: a hundred
 checkpoints on five thousand problems open as soon as one on ten. How a page looks and what it may do is in `look`.
@@ -16,11 +17,12 @@ from typing import Any
 from markupsafe import Markup
 
 from eval.outcomes import CLASSES
-from eval.report import plots, ranking
+from eval.report import ablation, plots, ranking
 from eval.report.changes import pairs
 from eval.report.conditions import Section, make_sections, measured_with
 from eval.report.data import write_answers, write_data, write_outputs, write_problems
 from eval.report.items import Columns, graded_of, load_problems, problems_file
+from eval.report.ledger import make_ledger
 from eval.report.load import Evaluation, load_evaluations, load_unfinished
 from eval.report.look import render, replace_file
 from eval.report.tables import COLUMNS, markdown_table, table_cells
@@ -41,7 +43,9 @@ SHARED: Mapping[str, Any] = {
 
 
 def write_report(reports_dir: Path) -> Path:
-    """Writes index.html, compare.html, problem.html, report.md and <key>/index.html; returns the path of index.html.
+    """Writes index.html, compare.html, problem.html, ledger.html, report.md, and a page for each evaluation and ablation.
+
+    Returns the path of index.html.
 
     The same folder gives the same bytes, and what has not changed is not made again. A page is replaced whole or not at
     all. Raises UserError, naming the file, where a finished evaluation can't be read, and OSError where a page can't be
@@ -56,14 +60,35 @@ def write_report(reports_dir: Path) -> Path:
     replace_file(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(sections)}")
     for page, script in (("compare", "compare.js"), ("problem", "problem.js")):
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))
+    ablations = [_write_ablation(found) for found in ablation.load_ablations(reports_dir)]
+    ledger = make_ledger(sections, ablations)
+    replace_file(reports_dir / "ledger.html", render("ledger.html.j2", root="", ledger=ledger, **SHARED))
     values: dict[str, Any] = {
         "views": views,
+        "data_of": ledger.by_key,
+        "ablations": ablations,
         "unfinished": load_unfinished(reports_dir),
         "columns": COLUMNS,
         "curve": _curve,
     }
     replace_file(reports_dir / "index.html", render("index.html.j2", root="", **SHARED, **values))
     return reports_dir / "index.html"
+
+
+def _write_ablation(found: ablation.Ablation) -> ablation.Ablation:
+    ablation.write_result(found)
+    page = render("ablation.html.j2", root="../../", ablation=found, cells=ablation.cells, plot=_arms, **SHARED)
+    replace_file(found.folder / "index.html", page)
+    return found
+
+
+def _arms(table: ablation.Table) -> Markup:
+    """Both drawings of an ablation's arms; names of recipes were escaped by the XML writer."""
+    drawings = (
+        plots.arms_plot(table.rows, table.control, table.benchmark, table.title, size)
+        for size in (plots.WIDE, plots.NARROW)
+    )
+    return Markup("").join(map(Markup, drawings))
 
 
 def _write_all_outputs(evaluations: Sequence[Evaluation]) -> list[Columns]:

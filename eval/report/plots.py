@@ -21,6 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
+from eval.report.ablation import ArmRow
 from eval.report.ranking import Group, Row, best_row, percent, title
 
 SVG = "http://www.w3.org/2000/svg"
@@ -28,6 +29,7 @@ XLINK = "http://www.w3.org/1999/xlink"
 POINTS_PER_INCH = 72
 # Two drawings of one curve: shrinking the wide one to a phone would shrink its letters too.
 WIDE, NARROW = (720, 320), (360, 300)
+LABEL_CHARACTERS = 24  # of an arm's name: more would leave no room for its interval on a phone
 
 # Colours that occur nowhere else, replaced after drawing by what the style sheet decides.
 INK, GRID, PAPER = "#010203", "#010204", "#010205"
@@ -83,10 +85,50 @@ def accuracy_curve(group: Group, size: tuple[int, int] = WIDE, tokens: Mapping[s
     return _embeddable(buffer.getvalue(), identity, title(group), _description(group))
 
 
+def arms_plot(rows: Sequence[ArmRow], control: str, identity: str, name: str, size: tuple[int, int] = WIDE) -> str:
+    """Accuracy of each arm as a dot with its 95 % interval, one line an arm, in the order given; seeds are small rings.
+
+    The dashed line is the control. One <svg> element, the same bytes for the same rows.
+    """
+    identity = f"{identity}-{size[0]}"
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": identity}):
+        height = (70 + 34 * len(rows)) / POINTS_PER_INCH
+        figure = Figure(figsize=(size[0] / POINTS_PER_INCH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        for place, row in enumerate(rows):
+            middle, (low, high) = row.shares["equivalent"], row.interval
+            reach = ([max(0.0, middle - low)], [max(0.0, high - middle)])
+            colour = INK if row.name == control else RUN_COLOURS[0]
+            axes.errorbar([middle], [place], xerr=reach, fmt="o", color=colour, markersize=7, elinewidth=2, capsize=4)
+            seeds = [seed.summary["equivalent"] for seed in row.seeds]
+            axes.plot(
+                seeds, [place + 0.25] * len(seeds), "o", markersize=5, color=colour, markerfacecolor=PAPER, gid="seeds"
+            )
+            if row.name == control:
+                axes.axvline(middle, color=INK, linewidth=1, linestyle=(0, (4, 4)), zorder=0, gid="control")
+        axes.set_yticks(range(len(rows)), [_shortened(row.name) for row in rows], parse_math=False)
+        axes.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.grid(axis="x", linewidth=1)
+        axes.set_axisbelow(True)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    points = ", ".join(f"{_shortened(row.name)} {percent(row.shares['equivalent'])}" for row in rows)
+    return _embeddable(buffer.getvalue(), identity, name, f"Accuracy (equivalent): {points}.")
+
+
 def run_colours(group: Group) -> list[tuple[str, int]]:
     """Each run of the group with the number of its colour in the style sheet, for a legend outside the drawing."""
     numbers = range(1, len(RUN_COLOURS) + 1)
     return [(rows[0].summary["run"], number) for number, rows in zip(cycle(numbers), _runs(group), strict=False)]
+
+
+def _shortened(name: str) -> str:
+    line = "".join(character if character.isprintable() else " " for character in name)
+    return line if len(line) <= LABEL_CHARACTERS else line[: LABEL_CHARACTERS - 1] + "…"
 
 
 def _draw_axes(axes: Axes, group: Group, across: str) -> None:

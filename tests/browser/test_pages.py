@@ -19,6 +19,7 @@ from tests.eval.report_folder import (
     HOSTILE,
     edit_line,
     make_summary,
+    write_ablation,
     write_evaluation,
     write_jsonl,
     write_reports,
@@ -114,6 +115,50 @@ def test_a_page_loads_alone_and_fits(tab: Tab, reports: Path, page: str, width: 
     paper = tab.run("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(21, 24, 28)" if dark else "rgb(252, 252, 250)")
     assert_quiet(tab)
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ablation whose arms have long and hostile names."""
+    folder = tmp_path_factory.mktemp("ablated") / "reports"
+    arms = {"a-recipe-with-a-name-of-sixty-characters-as-people-give-them": (80, 84), HOSTILE[0]: (60, 66)}
+    write_ablation(folder, arms, control=next(iter(arms)))
+    for manifest in folder.glob("*/manifest.json"):
+        told = json.loads(manifest.read_text())
+        sources = {name: {"rows": 3, "tokens": 900} for name in ("gsm8k", HOSTILE[1])}
+        told["checkpoint"]["data"] = {
+            "dataset": HOSTILE[2],
+            "name": "x" * 90,
+            "digest": "ab" * 32,
+            "rows": 6,
+            "tokens": 1800,
+        }
+        told["checkpoint"]["data"]["sources"] = sources
+        manifest.write_text(json.dumps(told))
+    write_report(folder)
+    return folder
+
+
+@pytest.mark.parametrize("page", ["index.html", "ledger.html", "ablations/one/index.html"])
+@pytest.mark.parametrize("width", [1100, 390], ids=["desktop", "phone"])
+def test_ablations_and_the_ledger_fit_are_accessible_and_ask_nobody(
+    tab: Tab, ablated: Path, page: str, width: int
+) -> None:
+    tab.console.clear()
+    tab.requests.clear()
+    tab.size(width, 900, False)
+    tab.open(f"file://{ablated}/{page}")
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert serious_faults(tab) == []
+    assert_quiet(tab)
+
+
+def test_one_click_from_a_score_to_the_data_that_made_it(tab: Tab, ablated: Path) -> None:
+    tab.open(f"file://{ablated}/index.html")
+    tab.click("tbody a.data")
+    tab.until("location.pathname.endsWith('ledger.html')")
+    shown = tab.run("document.querySelector(location.hash).closest('section').innerText")
+    assert "gsm8k" in shown and "50.0%" in shown and HOSTILE[1] in shown
 
 
 def test_three_clicks_from_the_table_to_why_a_problem_broke(tab: Tab, reports: Path) -> None:
@@ -231,18 +276,23 @@ def test_hostile_outputs_do_nothing(tab: Tab, reports: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_serious_fault(tab: Tab, reports: Path, page: str, dark: bool) -> None:
-    carrier = find_spec("axe_core_python")
-    assert carrier and carrier.submodule_search_locations
     visit(tab, reports, page, 390, dark)
     if page != "index":
         open_item(tab, 0)
+    assert serious_faults(tab) == []
+    assert tab.run("axe.run().then(r => r.passes.length)") > 15
+
+
+def serious_faults(tab: Tab) -> list[object]:
+    """What axe finds on the open page, with everything unfolded."""
+    carrier = find_spec("axe_core_python")
+    assert carrier and carrier.submodule_search_locations
     tab.run("document.querySelectorAll('details.more, details.conditions').forEach(e => e.open = true)")
     tab.run(Path(carrier.submodule_search_locations[0], "axe.min.js").read_text())
     found = tab.run(
         "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes.map(n => n.html).slice(0, 3)]))"
     )
-    assert [fault for fault in found if fault[0] in ("serious", "critical")] == []
-    assert tab.run("axe.run().then(r => r.passes.length)") > 15
+    return [fault for fault in found if fault[0] in ("serious", "critical")]
 
 
 def test_served_pages_load_as_those_from_files(tab: Tab, reports: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.report.ablation import CELLS, FOLDER
 from eval.report.conditions import Section
 from eval.report.load import Evaluation
 from eval.report.ranking import make_group, title
@@ -25,6 +26,8 @@ HOSTILE = (
     "javascript:alert(1) </textarea></title></style><svg onload=alert(1)>",
     "{{ 7 * 7 }} {% raw %} &lt;b&gt; \ud800 \u2028 \x00",
 )
+# arm: right answers of 120 by seed. Evaluations are right on their first so many problems, so they are nested.
+ARMS = {"clean": (80, 84), "wrong": (60, 66), "unboxed": (0, 0), "alike": (81, 82)}
 SYNTHETIC = {None: 0, 15: 24, 30: 55, 45: 71, 60: 96}  # step: right answers of 120
 LIMITED = {None: 1, 15: 3, 30: 8, 45: 11, 60: 10}  # of the first 50 of 500
 
@@ -147,6 +150,32 @@ def write_reports(reports: Path) -> Path:
     lines = predictions.read_bytes().split(b"\n")
     predictions.write_bytes(b"\n".join(lines[:7]) + b"\n" + lines[7][:20])
     return reports
+
+
+def write_ablation(
+    reports: Path, right: dict[str, tuple[int, ...]] = ARMS, control: str = "clean", **changes: Any
+) -> Path:
+    """What `python -m data ablate` writes, with its evaluations; returns the ablation's folder."""
+    cells = []
+    for arm, counts in right.items():
+        for seed, count in enumerate(counts):
+            keys = {}
+            for step, share in ((8, 0.5), (16, 1.0)):
+                summary = make_summary(step, int(count * share), run=f"{arm}-{seed}", arm=arm, seed=seed)
+                write_evaluation(reports, summary, size=120)
+                keys[str(step)] = summary["key"]
+            cells.append(
+                {"arm": arm, "seed": seed, "keys": {"synthetic-test": keys}, "tokens_seen": 9000 + seed, "error": None}
+            )
+    arms = [
+        {"name": arm, "recipe": f"{arm}.yaml", "folder": "data/built/x", "digest": "ab" * 32, "own": ""}
+        for arm in right
+    ]
+    folder = reports / FOLDER / "one"
+    folder.mkdir(parents=True)
+    record = {"control": control, "benchmarks": ["synthetic-test"], "budget_tokens": 9000, "arms": arms, "cells": cells}
+    (folder / CELLS).write_text(json.dumps(record | changes))
+    return folder
 
 
 def edit_line(path: Path, place: int, **changes: Any) -> None:

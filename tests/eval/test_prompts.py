@@ -98,3 +98,23 @@ def test_a_damaged_prompt_file_is_named(text, tmp_path):
     (tmp_path / "prompt.json").write_text(text)
     with pytest.raises(UserError, match=r"prompt\.json is not a JSON object"):
         prompts.read_prompt_file(tmp_path)
+
+
+def test_a_fault_that_training_allowed_is_described_and_asked_by_name(tokenizer, monkeypatch, tmp_path):
+    sound = prompts.describe(tokenizer)
+    whole = sft_utils.apply_chat_template
+    monkeypatch.setattr(
+        sft_utils,
+        "apply_chat_template",
+        lambda example, kind, task: (
+            (row := whole(example, kind, task)) | {"text": row["text"].removesuffix("<|im_end|>")}
+        ),
+    )
+    with pytest.raises(UserError, match="instead of EOS"):
+        prompts.describe(tokenizer)
+    faulty = prompts.describe(tokenizer, ["eos"])
+    assert faulty["allowed"] == ["eos"] and faulty["fingerprint"] != sound["fingerprint"]
+    assert prompts.allowed_in(tmp_path) == []
+    (tmp_path / "prompt.json").write_text(json.dumps(faulty))
+    assert prompts.allowed_in(tmp_path) == ["eos"]
+    prompts.check_same(tmp_path, prompts.describe(tokenizer, prompts.allowed_in(tmp_path)))

@@ -67,7 +67,7 @@ def test_the_index_tells_the_story(built: Path) -> None:
 def test_the_index_links_every_finished_evaluation_and_no_other(built: Path) -> None:
     links = {str(a["href"]).split("#")[0] for a in Page(built / "index.html").all("a")} - {""}
     pages = {f"{summary['key']}/index.html" for summary in load_summaries(built)}
-    assert links == pages | {"index.html", "compare.html", "problem.html"}
+    assert links == pages | {"index.html", "compare.html", "problem.html", "ledger.html"}
     assert all((built / link).is_file() for link in links)
     assert not (built / "stopped0stopped0" / "index.html").exists()
 

@@ -18,9 +18,12 @@ from eval.stats import (
     groups,
     half_width,
     holm,
+    mean_over_seeds,
     paired,
+    paired_over_seeds,
     pairwise_p,
     problems_needed,
+    seed_spread,
     smallest_detectable_difference,
     told_apart,
     wilson,
@@ -284,3 +287,57 @@ def test_the_best_of_is_untouched_where_nothing_was_picked() -> None:
     some = clear.copy()
     some[1, ::7] = nan
     assert not isnan(best_of(some))
+
+
+# Recipes over seeds
+
+
+def test_the_worked_example_of_two_seeds_each() -> None:
+    a, b = (np.stack([scores, scores]) for scores in two(fixed=30, broken=20, both=60, neither=90))
+    a[1, 150:154] = b[1, 150:154] = 1.0
+    spread = seed_spread([a, b])
+    assert spread == (pytest.approx(sqrt(2) / 100), 2)
+    found = paired_over_seeds(a, b, spread)
+    assert (found.problems.difference, found.low, found.high) == pytest.approx((0.05, -0.0255, 0.1255), abs=1e-3)
+    assert found.p == pytest.approx(0.191, abs=1e-3) and found.problems.p == pytest.approx(0.158, abs=1e-3)
+    assert found.low < found.problems.low and found.high > found.problems.high
+    assert found.detectable == pytest.approx(2.8 * found.se, rel=1e-3)
+
+
+def test_one_seed_gives_the_exact_paired_test() -> None:
+    a, b = two(9, 2, 50, 39)
+    found = paired_over_seeds(a[None], b[None], None)
+    assert found.problems == paired(a, b)
+    assert (found.low, found.high, found.p) == (found.problems.low, found.problems.high, found.problems.p)
+    assert seed_spread([a[None], b[None]]) is None
+
+
+def test_an_arm_without_a_right_answer_says_nothing_about_the_spread() -> None:
+    spread = np.zeros((2, 100))
+    spread[0, :30] = spread[1, :40] = 1.0
+    nothing, all_right = np.zeros((2, 100)), np.ones((2, 100))
+    assert seed_spread([spread, nothing, all_right]) == (pytest.approx(sqrt(2) / 20), 1)
+    assert seed_spread([nothing, all_right]) is None
+
+
+def test_what_nobody_judged_is_left_out_of_the_mean() -> None:
+    arm = np.array([[1.0, nan, nan], [0.0, 1.0, nan]])
+    assert list(mean_over_seeds(arm))[:2] == [0.5, 1.0] and isnan(mean_over_seeds(arm)[2])
+    nothing = np.full((1, 3), nan)
+    assert paired_over_seeds(arm, nothing, None).p == 1.0
+    equal = paired_over_seeds(np.zeros((2, 50)), np.zeros((2, 50)), (0.0, 2))
+    assert equal.p == 1.0 and equal.low < 0 < equal.high
+
+
+def test_equal_recipes_differ_by_their_seeds_and_only_counting_that_keeps_the_promise() -> None:
+    """Four equal recipes with two seeds each; accuracies of seeds 4 points apart, as small models' are."""
+    rng, alone, with_seeds = np.random.default_rng(8), [], []
+    for _ in range(250):
+        hardness = rng.normal(-0.5, 2, 300)
+        chances = hardness + rng.normal(0, 0.25, (4, 2, 1)) + rng.normal(0, 1, (4, 2, 300))
+        arms = list((rng.random(chances.shape) < 1 / (1 + np.exp(-chances))).astype(np.float64))
+        found = paired_over_seeds(arms[0], arms[1], seed_spread(arms))
+        alone.append(found.problems.p < 0.05)
+        with_seeds.append(found.p < 0.05)
+    assert np.mean(alone) > 0.15, "two trainings are told apart where two recipes are not"
+    assert np.mean(with_seeds) <= 0.06

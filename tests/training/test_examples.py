@@ -11,6 +11,7 @@ import sft_utils
 from eval import prompts
 from eval.records import UserError
 from training.examples import fault_of, is_conversation, load_splits, render
+from training.notes import count_sources
 from training.settings import ContractArguments
 
 SILENT = Console(quiet=True)
@@ -110,3 +111,18 @@ def test_data_that_cannot_be_read_is_named(train, said, tmp_path):
     (tmp_path / "validation.jsonl").write_text(f"{GOOD}\n")
     with pytest.raises(UserError, match=said):
         load_splits(ContractArguments("m", str(tmp_path)))
+
+
+def test_tokens_are_counted_by_source_and_many_sources_are_cut_to_the_largest(smollm2_tokenizer, monkeypatch):
+    monkeypatch.setattr("training.notes.SOURCES_NAMED", 2)
+    data = Dataset.from_list(
+        [
+            prompts.example_of("Why?", "So. " * length) | {"source": source}
+            for source, length in (("a", 1), ("b", 30), ("a", 1), ("c", 9), ("d", 1))
+        ]
+    )
+    rendered = render(data, smollm2_tokenizer, "d", SILENT)
+    counted = count_sources(rendered)
+    assert list(counted) == ["b", "c", "2 others"] and counted["2 others"]["rows"] == 3
+    assert sum(one["tokens"] for one in counted.values()) == sum(map(len, rendered["input_ids"]))
+    assert count_sources(render(rows(("Why?", "So.")), smollm2_tokenizer, "d", SILENT)) == {}

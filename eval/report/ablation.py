@@ -1,0 +1,358 @@
+"""Recipes against a control: each trained with the same seeds, measured on the same problems, held against each other in pairs.
+
+reports/ablations/<id>/cells.json      what `python -m data ablate` ran: arms, seeds, and the keys of their evaluations
+                       ablation.json   what follows from it: made again with every report
+                       index.html      the same as a page
+
+The last checkpoint of a cell stands for it: the best one would be picked on the problems that then judge it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as TerminalTable
+from rich.text import Text
+
+from eval.report.look import replace_file
+from eval.report.ranking import SIGNIFICANT, join_words, percent
+from eval.scores import LEVELS, Graded, aligned, read_graded
+from eval.stats import (
+    OverSeeds,
+    Paired,
+    Scores,
+    accuracy_interval,
+    holm,
+    mean_over_seeds,
+    paired,
+    paired_over_seeds,
+    seed_spread,
+)
+from eval.store import read_object
+
+FOLDER, CELLS, RESULT = "ablations", "cells.json", "ablation.json"
+NAME_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The last checkpoint of one cell; `against` is the control with the same seed, where there is one."""
+
+    seed: int
+    summary: Mapping[str, Any]
+    tokens_seen: int | None
+    against: Paired | None
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One recipe over its seeds. `over` is the difference to the control, None for itself; `p` is Holm's over all arms."""
+
+    name: str
+    seeds: tuple[Seed, ...]
+    shares: Mapping[str, float]
+    interval: tuple[float, float]
+    over: OverSeeds | None = None
+    p: float | None = None
+
+    def mean(self, what: str) -> float:
+        """The mean of a summary's figure over seeds."""
+        return float(np.mean([seed.summary[what] for seed in self.seeds]))
+
+    @property
+    def tokens_seen(self) -> int | None:
+        """Training tokens, the mean over seeds; None where nobody wrote them down."""
+        known = [seed.tokens_seen for seed in self.seeds if seed.tokens_seen is not None]
+        return round(sum(known) / len(known)) if known else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One benchmark: arms by accuracy, best first. `spread` is the standard deviation between the seeds of an arm."""
+
+    benchmark: str
+    title: str
+    control: str
+    rows: tuple[ArmRow, ...]
+    spread: tuple[float, int] | None
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One ablation: what was run, and a table for each benchmark that has results."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    tables: tuple[Table, ...]
+
+    @property
+    def title(self) -> str:
+        """The arms, the control first."""
+        names = [plain(arm["name"]) for arm in self.record["arms"]]
+        shown = [*names[:4], f"{len(names) - 4} more"] if len(names) > 5 else names
+        return f"{join_words(shown)}"
+
+
+def load_ablations(reports: Path) -> list[Ablation]:
+    """Every ablation of a reports folder, newest first. Raises UserError where one can't be read."""
+    folders = [path.parent for path in (reports / FOLDER).glob(f"*/{CELLS}")]
+    found = [load_ablation(folder) for folder in folders]
+    return sorted(found, key=lambda one: (str(one.record.get("created")), one.folder.name), reverse=True)
+
+
+def load_ablation(folder: Path) -> Ablation:
+    """The ablation in reports/ablations/<id>, its figures from the verdicts in the store."""
+    record = read_object(folder / CELLS)
+    reports = folder.parent.parent
+    tables = [make_table(record, benchmark, reports) for benchmark in record["benchmarks"]]
+    return Ablation(folder, record, tuple(table for table in tables if table.rows))
+
+
+def make_table(record: Mapping[str, Any], benchmark: str, reports: Path) -> Table:
+    """The table of one benchmark; without rows where nothing of it is stored."""
+    known = {
+        (cell["arm"], cell["seed"]): (cell, *found)
+        for cell in record["cells"]
+        if (found := _last(cell, benchmark, reports))
+    }
+    arms = [arm["name"] for arm in record["arms"] if any(name == arm["name"] for name, _ in known)]
+    graded = aligned_by_cell({place: one[2] for place, one in known.items()})
+    scores = {level: {arm: _stack(arm, graded[level]) for arm in arms} for level in LEVELS}
+    equivalent, control = scores["equivalent"], str(record["control"])
+    spread = seed_spread(list(equivalent.values()))
+    over = {
+        arm: paired_over_seeds(equivalent[control], equivalent[arm], spread)
+        for arm in arms
+        if control in equivalent and arm != control
+    }
+    p_values = dict(zip(over, holm([one.p for one in over.values()]).tolist(), strict=True))
+    rows = []
+    for arm in arms:
+        seeds = tuple(
+            Seed(seed, summary, cell.get("tokens_seen"), _against(graded["equivalent"], control, name, seed))
+            for (name, seed), (cell, summary, _) in known.items()
+            if name == arm
+        )
+        shares = {level: float(np.nanmean(mean_over_seeds(scores[level][arm]))) for level in LEVELS}
+        interval = accuracy_interval(mean_over_seeds(equivalent[arm]), len(seeds))
+        rows.append(ArmRow(arm, seeds, shares, interval, over.get(arm), p_values.get(arm)))
+    ranked = tuple(sorted(rows, key=lambda row: -row.shares["equivalent"]))
+    title = _title(next(iter(known.values()))[1], benchmark) if known else benchmark
+    table = Table(benchmark, title, control, ranked, spread, ())
+    return Table(benchmark, title, control, ranked, spread, tuple(sentences(table, record)))
+
+
+def aligned_by_cell(graded: Mapping[tuple[str, int], Graded]) -> dict[str, dict[tuple[str, int], Scores]]:
+    """{level: {(arm, seed): its scores}}, the same problem at the same place in all."""
+    if not graded:
+        return {level: {} for level in LEVELS}
+    return {level: dict(zip(graded, aligned(list(graded.values()), level), strict=True)) for level in LEVELS}
+
+
+def sentences(table: Table, record: Mapping[str, Any]) -> list[str]:
+    """What may be concluded, a sentence an arm, then what the seeds say and what failed: each with its number."""
+    said = [verdict(row, table.control) for row in table.rows if row.over]
+    if not said and len(table.rows) > 1:
+        said.append(f"The control {plain(table.control)} has no result, so nothing is compared.")
+    if table.spread:
+        sd, freedom = table.spread
+        said.append(
+            f"Seeds of one recipe differ by {100 * sd:.1f} points (standard deviation, pooled, {freedom} degrees of freedom); "
+            "intervals and p-values count it."
+        )
+    elif len(table.rows) > 1:
+        said.append(
+            "One seed a recipe: the intervals are about other problems, and say nothing about another training of the same "
+            "recipe."
+        )
+    failed = [f"{plain(cell['arm'])} seed {cell['seed']}" for cell in record["cells"] if cell.get("error")]
+    if failed:
+        said.append(f"Without a result: {join_words(failed)}.")
+    return said
+
+
+def verdict(row: ArmRow, control: str) -> str:
+    """Whether an arm can be told from the control, in one sentence with its numbers."""
+    assert row.over is not None and row.p is not None
+    found = row.over
+    size = f"{abs(100 * found.problems.difference):.1f} points"
+    bounds = (found.low, found.high) if found.problems.difference >= 0 else (-found.high, -found.low)
+    interval = f"95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+    if row.p < SIGNIFICANT:
+        word = "better" if found.problems.difference > 0 else "worse"
+        return f"{plain(row.name)} is {word} than {plain(control)} by {size}, {interval}, {p_words(row.p)}."
+    return (
+        f"{plain(row.name)} cannot be told from {plain(control)}: {100 * found.problems.difference:+.1f} points, "
+        f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {p_words(row.p)}; so many problems and seeds find a "
+        f"difference of {100 * found.detectable:.1f} points in four of five cases."
+    )
+
+
+def p_words(p: float) -> str:
+    """The p-value as text, after Holm."""
+    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
+
+
+def terminal_table(ablation: Ablation, console: Console) -> None:
+    """Prints a table a benchmark and its sentences."""
+    for found in ablation.tables:
+        table = TerminalTable(
+            title=Text(found.title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0)
+        )
+        for column in COLUMNS:
+            table.add_column(Text(column, style="dim"), justify="left" if column == "arm" else "right", no_wrap=True)
+        for row in found.rows:
+            table.add_row(*(Text(cell, style="bold" if row.over is None else "") for cell in cells(row, found)))
+        console.print(table)
+        for sentence in found.sentences:
+            console.print(Text(sentence, style="dim"))
+
+
+COLUMNS = (
+    "arm",
+    "equivalent",
+    "95% interval",
+    "by seed",
+    "− control",
+    "95% interval",
+    "p (Holm)",
+    "no box",
+    "truncated",
+    "tokens",
+)
+
+
+def cells(row: ArmRow, table: Table) -> tuple[str, ...]:
+    """The row's cells in the order of COLUMNS."""
+    over = row.over
+    difference = ("", "", "") if over is None else (
+        f"{100 * over.problems.difference:+.1f}",
+        f"{100 * over.low:+.1f} to {100 * over.high:+.1f}",
+        p_words(row.p or 0.0).removeprefix("p "),
+    )  # fmt: skip
+    return (
+        plain(row.name) + (" (control)" if row.name == table.control else ""),
+        percent(row.shares["equivalent"]),
+        f"{100 * row.interval[0]:.1f}–{100 * row.interval[1]:.1f}",
+        " ".join(f"{100 * seed.summary['equivalent']:.1f}" for seed in row.seeds),
+        *difference,
+        percent(row.mean("no_box")),
+        percent(row.mean("truncated")),
+        "–" if row.tokens_seen is None else f"{row.tokens_seen:,}",
+    )
+
+
+def as_json(ablation: Ablation) -> dict[str, Any]:
+    """What ablation.json holds: shares and differences in [-1, 1]."""
+    return {
+        "id": ablation.folder.name,
+        "control": ablation.record["control"],
+        "budget_tokens": ablation.record.get("budget_tokens"),
+        "arms": ablation.record["arms"],
+        "benchmarks": [
+            {
+                "benchmark": table.benchmark,
+                "title": table.title,
+                "seed_sd": table.spread and table.spread[0],
+                "rows": [_row_object(row) for row in table.rows],
+                "sentences": list(table.sentences),
+            }
+            for table in ablation.tables
+        ],
+        "failed": {f"{c['arm']} seed {c['seed']}": c["error"] for c in ablation.record["cells"] if c.get("error")},
+    }
+
+
+def write_result(ablation: Ablation) -> None:
+    """ablation.json, whole or not at all."""
+    replace_file(ablation.folder / RESULT, json.dumps(as_json(ablation), indent=1, ensure_ascii=False) + "\n")
+
+
+def plain(text: str) -> str:
+    """One line without control characters: names of recipes are what people called their files."""
+    line = "".join(character if character.isprintable() else " " for character in str(text))
+    return line if len(line) <= NAME_CHARACTERS else line[: NAME_CHARACTERS - 1] + "…"
+
+
+def _last(cell: Mapping[str, Any], benchmark: str, reports: Path) -> tuple[dict[str, Any], Graded] | None:
+    """(summary, verdicts) of a cell's last checkpoint; None where the store has none."""
+    keys = {int(step): key for step, key in cell.get("keys", {}).get(benchmark, {}).items()}
+    if not keys:
+        return None
+    # Only the name is taken: a record must not be able to point outside the reports folder.
+    folder = reports / Path(keys[max(keys)]).name
+    if not (folder / "DONE").is_file():
+        return None
+    summary = read_object(folder / "summary.json") | {"key": folder.name, "step": max(keys)}
+    return summary, read_graded(folder, read_object(folder / "manifest.json"), summary["grader"])
+
+
+def _against(scores: Mapping[tuple[str, int], Scores], control: str, arm: str, seed: int) -> Paired | None:
+    """The exact paired test of one seed."""
+    if arm == control or (control, seed) not in scores:
+        return None
+    return paired(scores[control, seed], scores[arm, seed])
+
+
+def _stack(arm: str, scores: Mapping[tuple[str, int], Scores]) -> Scores:
+    return np.stack([row for (name, _), row in scores.items() if name == arm])
+
+
+def _title(summary: Mapping[str, Any], benchmark: str) -> str:
+    limit = summary.get("limit")
+    return f"{benchmark}, first {limit:,} problems" if limit else f"{benchmark}, {summary['n']:,} problems"
+
+
+def _row_object(row: ArmRow) -> dict[str, Any]:
+    over = row.over
+    return {
+        "arm": row.name,
+        **row.shares,
+        "ci95": list(row.interval),
+        "no_box": row.mean("no_box"),
+        "truncated": row.mean("truncated"),
+        "tokens_seen": row.tokens_seen,
+        "difference": over
+        and {
+            "difference": over.problems.difference,
+            "ci95": [over.low, over.high],
+            "p": over.p,
+            "p_holm": row.p,
+            "ci95_these_trainings": [over.problems.low, over.problems.high],
+            "detectable": over.detectable,
+        },
+        "seeds": [_seed_object(seed) for seed in row.seeds],
+    }
+
+
+def _seed_object(seed: Seed) -> dict[str, Any]:
+    shown = ("checkpoint", "step", "key", *LEVELS, "ci95", "no_box", "truncated")
+    found = seed.against
+    return {"seed": seed.seed, "tokens_seen": seed.tokens_seen} | {name: seed.summary.get(name) for name in shown} | {
+        "against_control": found
+        and {
+            "difference": found.difference,
+            "ci95": [found.low, found.high],
+            "mcnemar_p": found.p,
+            "fixed": found.fixed,
+            "broken": found.broken,
+        }
+    }  # fmt: skip
+
+
+def rows_by_key(ablations: Sequence[Ablation]) -> dict[str, tuple[Ablation, Table, ArmRow]]:
+    """{key of an evaluation: where it stands in an ablation}; the newest ablation of several."""
+    return {
+        seed.summary["key"]: (ablation, table, row)
+        for ablation in reversed(ablations)
+        for table in ablation.tables
+        for row in table.rows
+        for seed in row.seeds
+    }
