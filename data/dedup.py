@@ -23,8 +23,8 @@ from graders import extract_boxed
 HASHES, ROWS_A_BAND, SEED = 128, 8, 42
 SHINGLE_TOKENS = 3
 THRESHOLD = 0.8
-# Beyond so many tokens a problem is no problem: what follows is neither compared nor paid for.
-MOST_TOKENS = 2000
+# Beyond so many characters a row is no problem: what follows is neither compared nor paid for.
+LONGEST_ROW = 100_000
 # Words that turn a problem into another one, besides numbers and signs.
 DECIDING_WORDS = (
     "more less fewer greater smaller larger greatest least largest smallest biggest maximum minimum highest lowest most "
@@ -46,7 +46,7 @@ def signatures(texts: Sequence[str]) -> Signatures:
 
     The same text has the same row in every process and order, so chunks may be computed anywhere.
     """
-    tokens = [normalised(text).split(None, MOST_TOKENS)[:MOST_TOKENS] for text in texts]
+    tokens = [normalised(text[:LONGEST_ROW]).split() for text in texts]
     if not tokens:
         return np.empty((0, HASHES + 1), dtype=np.uint32)
     hashes = rensa.RMinHash.digest_matrix_from_token_sets([_shingles(words) for words in tokens], HASHES, SEED)

@@ -36,8 +36,9 @@ COMMAND = re.compile(
 THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\})(?=\d{3}(?!\d))")
 # "\frac12" is one half: each digit is an argument of its own.
 DIGIT_ARGUMENTS = re.compile(r"\bfrac ?(\d)(\d)(?!\d)")
-# A word, a number, a comparison, or any other sign that changes the value of a formula. Punctuation is in none.
-TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+(?:\.\d+)?|\.\d+|[<>!]=|[-+*/^=<>|%!]")
+# A word, a number, a comparison, or any other sign that changes the value of a formula. Punctuation is in none, nor is
+# the apostrophe of "Tom's", which some sets write "Tom 's".
+TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|\.\d+|[<>!]=|[-+*/^=<>|%!]")
 # The hyphen of "two-digit" joins words; a minus has a number, a letter that stands alone, or a sign beside it.
 HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 NUMBERS_IN_WORDS = (
@@ -76,7 +77,7 @@ def _tokens(text: str) -> list[str]:
         text = THOUSANDS.sub("", text)
     if "\\" in text:
         text = DIGIT_ARGUMENTS.sub(r"frac \1 \2", COMMAND.sub(_plain, text))
-    text = text.casefold()
+    text = text.replace("'(", " prime (").casefold()  # f'(x) is not f(x); every other apostrophe is typing
     if "-" in text:
         text = HYPHEN.sub(" ", text)
     return TOKEN.findall(text)

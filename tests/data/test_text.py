@@ -15,6 +15,7 @@ SAME = [
     ("a two-digit number", "a two digit number"),
     (r"$10\,000\%$", "10 000%"),
     (r"\[\begin{aligned} x &= 1 \\ y &= 2 \end{aligned}\]", "aligned x = 1 y = 2 aligned"),
+    ("Tom ’s cat isn 't in", "Tom's cat isn't in"),
     ("3 − 2 × 4", r"$3 - 2 \times 4$"),
     ("Einen\u00a0Weg  STRASSE", "einen weg straße"),
 ]
@@ -35,6 +36,7 @@ DIFFERENT = [
     ("(1,2000)", "12000"),
     (r"\frac{12}{5}", r"\frac{1}{25}"),
     ("5!", "5"),
+    ("f'(2)", "f(2)"),
     (r"\sin x", r"\cos x"),
     ("50% of 3", "50 of 3"),
 ]
