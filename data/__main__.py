@@ -1,8 +1,9 @@
-"""python -m data: the embedded default's model and data set, and synthetic data sets of any size."""
+"""python -m data: data sets from recipes, the embedded default's model and data set, and synthetic problems."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         print(
-            f"error: {error.filename or args.folder}: {error.strerror or error}; mend that and run again.",
+            f"error: {error.filename or 'a file'}: {error.strerror or error}; mend that and run again.",
             file=sys.stderr,
         )
         return 1
@@ -41,6 +42,31 @@ def demo(args: argparse.Namespace) -> None:
         console.print(f"data: {args.data} ({', '.join(f'{count:,} {split}' for split, count in counts.items())})")
 
 
+def build(args: argparse.Namespace) -> None:
+    """Builds a recipe's data set; the folder is the last line of standard output."""
+    with quiet(args.out / "build.log") as console, unexpected_errors(args.out / "build.log"):
+        # Imported inside `quiet`: transformers prints on import.
+        from data.build import build as build_recipe
+        from data.card import show
+        from data.recipe import read_recipe
+
+        recipe = read_recipe(args.recipe, dict(_named(pair) for pair in args.source), args.tokenizer)
+        built = build_recipe(recipe, args.out, args.benchmarks_dir, console, args.workers)
+        show(built.manifest, built.reused, console)
+    if args.json:
+        said = {key: built.manifest[key] for key in ("name", "digest", "rows_read", "splits", "by_source", "funnel")}
+        print(json.dumps({"folder": str(built.folder), "reused": built.reused} | said, ensure_ascii=False))
+    else:
+        print(built.folder)
+
+
+def _named(pair: str) -> tuple[str, str]:
+    name, found, path = pair.partition("=")
+    if not found:
+        raise UserError(f"--source {pair}: write --source NAME=PATH, with a name of the recipe's sources.")
+    return name, path
+
+
 def synthetic(args: argparse.Namespace) -> None:
     """Writes a synthetic data set."""
     from data.synthetic import write_dataset
@@ -51,7 +77,20 @@ def synthetic(args: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="demo | synthetic")
+    commands = parser.add_subparsers(required=True, metavar="build | demo | synthetic")
+    command = commands.add_parser("build", help="a recipe's data set, in a folder named by its content")
+    command.set_defaults(command=build)
+    command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
+    command.add_argument("--out", type=Path, default=Path("data/built"), help="where <name>-<digest> is made")
+    command.add_argument(
+        "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
+    )
+    command.add_argument(
+        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+    )
+    command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
+    command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
+    command.add_argument("--json", action="store_true", help="one JSON object on standard output")
     command = commands.add_parser("demo", help="the base model and the data set of `make demo`")
     command.set_defaults(command=demo)
     command.add_argument("folder", type=Path, nargs="?", default=Path("models/smollm2-135m"), help="the model's folder")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows,
 # training takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
-# the design would have needed two.
+# the design would have needed two. data takes eval.prompts too: tokens are counted under the prompt that training renders.
 FROM_EVAL = {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"}
 ARROWS = {
     "graders": set(),
@@ -21,7 +21,7 @@ ARROWS = {
     "training": {"graders", *FROM_EVAL},
     "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
-    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.records"},
+    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.prompts", "eval.records"},
     "bench": {"graders", "sft_utils", "eval", "data"},
 }
 # Engines know token ids and decoding only: no text, no grading.
