@@ -1,4 +1,4 @@
-"""python -m data: data sets from recipes, the embedded default's model and data set, and synthetic problems."""
+"""python -m data: data sets from recipes and audits of them, the embedded default's model and data set, and synthetic problems."""
 
 from __future__ import annotations
 
@@ -67,6 +67,26 @@ def _named(pair: str) -> tuple[str, str]:
     return name, path
 
 
+def audit(args: argparse.Namespace) -> None:
+    """Says what a data set teaches and gives away: tables, and on request JSON and a page."""
+    log = args.log / "audit.log"
+    with quiet(log) as console, unexpected_errors(log):
+        # Imported inside `quiet`: transformers prints on import.
+        from data.audit import audit as audit_dataset
+        from data.audit import find_instruments
+        from data.audit_report import show, write_page
+
+        instruments = find_instruments(args.tokenizer, args.benchmarks_dir, console)
+        figures = audit_dataset(args.dataset, instruments, console, args.workers)
+        if args.html:
+            write_page(figures, args.html)
+            console.print(f"open {args.html}", markup=False)
+        if not args.json:
+            show(figures, console)
+    if args.json:
+        print(json.dumps(figures))
+
+
 def synthetic(args: argparse.Namespace) -> None:
     """Writes a synthetic data set."""
     from data.synthetic import write_dataset
@@ -77,7 +97,7 @@ def synthetic(args: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="build | demo | synthetic")
+    commands = parser.add_subparsers(required=True, metavar="build | audit | demo | synthetic")
     command = commands.add_parser("build", help="a recipe's data set, in a folder named by its content")
     command.set_defaults(command=build)
     command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
@@ -91,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
     command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    command = commands.add_parser("audit", help="what a data set teaches, and what it gives away of the benchmarks")
+    command.set_defaults(command=audit)
+    command.add_argument("dataset", help="JSON lines (.gz), Parquet, a built folder, or one of save_to_disk")
+    command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
+    command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
+    command.add_argument("--html", type=Path, help="write a page with plots there, too")
+    command.add_argument("--json", action="store_true", help="one JSON object on standard output instead of tables")
+    command.add_argument("--workers", type=int, help="processes (default: one a core for a large set)")
+    command.add_argument("--log", type=Path, default=Path("reports"), help="the folder of audit.log")
     command = commands.add_parser("demo", help="the base model and the data set of `make demo`")
     command.set_defaults(command=demo)
     command.add_argument("folder", type=Path, nargs="?", default=Path("models/smollm2-135m"), help="the model's folder")

@@ -60,7 +60,7 @@ def group(signatures: Signatures, keys: Sequence[Hashable], threshold: float = T
     Members of a group have the first one's key, or what decides the answer agrees and the estimated Jaccard similarity
     to the first member is at least `threshold`. Memory is the signatures' own and 100 bytes a text.
     """
-    groups = _first_of_equal(keys)
+    groups = first_of_equal(keys)
     rows = np.unique(groups)
     pairs = [pair for columns in _bands() for pair in _alike(signatures, rows, columns, threshold)]
     if pairs:
@@ -68,6 +68,12 @@ def group(signatures: Signatures, keys: Sequence[Hashable], threshold: float = T
         edges = np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)
         groups = _stars(signatures, edges, threshold)[groups]
     return groups
+
+
+def first_of_equal(keys: Sequence[Hashable]) -> Vector:
+    """The index of the first text with the same key, for each text."""
+    first: dict[Hashable, int] = {}
+    return np.fromiter((first.setdefault(key, index) for index, key in enumerate(keys)), np.int64, len(keys))
 
 
 def kept(groups: Vector, ranks: Sequence[tuple[float, ...]]) -> Mask:
@@ -104,11 +110,6 @@ def _facts(words: list[str]) -> int:
     """A digest of the numbers, signs and deciding words, in any order: a reworded problem may change it."""
     facts = sorted(word for word in words if is_number(word) or not word[0].isalpha() or word in DECIDING)
     return zlib.crc32(" ".join(facts).encode("utf-8", errors="replace"))
-
-
-def _first_of_equal(keys: Sequence[Hashable]) -> Vector:
-    first: dict[Hashable, int] = {}
-    return np.fromiter((first.setdefault(key, index) for index, key in enumerate(keys)), np.int64, len(keys))
 
 
 def _bands() -> Iterator[slice]:

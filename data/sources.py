@@ -88,15 +88,18 @@ def batches(source: Source) -> Iterator[Batch]:
         yield from _from_generator(source)
 
 
-def read(batch: Batch, source: Source) -> Iterator[Row | Drop]:
-    """The rows of a batch through the source's adapter; a Drop for each that is none."""
+def read(batch: Batch, source: Source, derive: bool = True) -> Iterator[Row | Drop]:
+    """The rows of a batch through the source's adapter; a Drop for each that is none.
+
+    Where a row states no answer, `derive` takes it out of the solution; without it, the answer is "".
+    """
     rows = batch.rows.to_pylist() if isinstance(batch.rows, pa.Table) else batch.rows
     for number, item in enumerate(rows, start=batch.first):
         if item == b"":
             continue
         try:
             raw = item if isinstance(item, dict) else _parse(item)
-            yield _adapt(raw, source)
+            yield _adapt(raw, source, derive)
         except ValueError as error:
             shown = (
                 item[:SHOWN_CHARS].decode("utf-8", "replace") if isinstance(item, bytes) else str(item)[:SHOWN_CHARS]
@@ -158,7 +161,7 @@ FORMATS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], Row]]] = {
 }
 
 
-def _adapt(raw: Any, source: Source) -> Row:
+def _adapt(raw: Any, source: Source, derive: bool) -> Row:
     if not isinstance(raw, dict):
         raise ValueError(f"the line is {_kind(raw)}, not an object")
     renamed = raw | {name: raw[column] for name, column in source.columns.items() if column in raw}
@@ -172,7 +175,7 @@ def _adapt(raw: Any, source: Source) -> Row:
     row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
     for key, value in row.items():
         _check_characters(key, value)
-    row["answer"] = row["answer"].strip() or gold_from_solution(row["solution"]) or ""
+    row["answer"] = row["answer"].strip() or (derive and gold_from_solution(row["solution"])) or ""
     subset = row.get("source", "") or ("" if "source" not in source.columns else _optional(renamed, "source"))
     row["source"] = f"{source.name}/{subset}" if subset else source.name
     row["hash"] = content_hash(row["problem"], row["solution"])

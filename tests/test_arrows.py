@@ -14,14 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 # Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows,
 # training takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
 # the design would have needed two. data takes eval.prompts too: tokens are counted under the prompt that training renders.
+# An audit's page has the look and the plots of the reports; data knows nothing else of those.
 FROM_EVAL = {"sft_utils", "eval.prompts", "eval.checkpoints", "eval.console", "eval.provenance", "eval.records"}
+PAGES = {"eval.report.look", "eval.report.charts", "eval.report.ranking.percent"}
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),
     "training": {"graders", *FROM_EVAL},
     "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
-    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.prompts", "eval.records"},
+    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.console", "eval.prompts", "eval.records", *PAGES},
     "bench": {"graders", "sft_utils", "eval", "data"},
 }
 # Engines know token ids and decoding only: no text, no grading.
