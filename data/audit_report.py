@@ -59,7 +59,7 @@ def show(figures: Figures, console: Console) -> None:
     console.print(Text(f"{_plain(figures['dataset'])}: {rows:,} rows", style="bold"))
     for finding in findings(figures):
         console.print(
-            Text(f"{'! ' if finding.alarm else '  '}{finding.sentence}", style="red" if finding.alarm else "")
+            Text(_plain(f"{'! ' if finding.alarm else '  '}{finding.sentence}"), style="red" if finding.alarm else "")
         )
     if figures["tokens"]:
         _show_tokens(figures, console)
@@ -255,7 +255,9 @@ def _contamination_plots(figures: Figures) -> list[str]:
     said = "; ".join(
         f"{name}: {found['exact']:,} word for word, {found['near']:,} nearly" for name, found in hit.items()
     )
-    return charts.stacked_bars(list(hit), parts, "Benchmark problems given away", said, "problems of the benchmark")
+    return charts.stacked_bars(
+        [_plain(name)[:40] for name in hit], parts, "Benchmark problems given away", said, "problems of the benchmark"
+    )
 
 
 def _show_tokens(figures: Figures, console: Console) -> None:

@@ -66,11 +66,13 @@ class Index:
     """Benchmark problems prepared for `find`; `build` makes one. Texts that several benchmarks have are kept once.
 
     `owners[i]` are the problems with text i, `own[i]` has 1 for each of its tokens that is no boilerplate, and `runs`
-    maps 13 tokens to (text, position of the first one).
+    maps 13 tokens to (text, position of the first one). Templates leave figures out; `drawn[i]` is the whole one of a
+    text that has a figure, as problems that differ in it alone are different ones.
     """
 
     owners: list[list[Problem]]
     own: list[bytearray]
+    drawn: dict[int, str]
     exact: dict[str, int]
     templates: dict[str, list[int]]
     runs: dict[str, tuple[tuple[int, int], ...]]
@@ -86,11 +88,12 @@ class Index:
         shares: dict[int, tuple[Reason, float]] = {}
         if (same := self.exact.get(whole)) is not None:
             shares[same] = ("exact", 1.0)
-        tokens = whole.split()
-        spoken = unwrapped(FIGURE.sub(" ", text)).split() if "[asy]" in text else tokens
+        drawn = "[asy]" in text
+        spoken = (unwrapped(FIGURE.sub(" ", text)) if drawn else whole).split()
         if says_enough(spoken):
-            for number in self.templates.get(masked_tokens(tokens), ()):
-                shares.setdefault(number, ("template", 1.0))
+            for number in self.templates.get(masked_tokens(spoken), ()):
+                if not drawn or self.drawn.get(number) in (None, masked_tokens(whole.split())):
+                    shares.setdefault(number, ("template", 1.0))
         for number, share in self._covered(spoken):
             shares.setdefault(number, ("13-gram", share))
         leaks = [
@@ -119,7 +122,7 @@ def load_problems(folder: Path | None) -> list[Problem]:
 
 def build(problems: Iterable[Problem]) -> Index:
     """An index over the problems of any number of benchmarks."""
-    index = Index([], [], {}, {}, {})
+    index = Index([], [], {}, {}, {}, {})
     spoken: list[list[str]] = []
     for problem in problems:
         whole = unwrapped(problem.problem)
@@ -132,7 +135,9 @@ def build(problems: Iterable[Problem]) -> Index:
         index.owners.append([problem])
         spoken.append(unwrapped(FIGURE.sub(" ", problem.problem)).split())
         if says_enough(spoken[-1]):
-            index.templates.setdefault(masked_tokens(whole.split()), []).append(number)
+            index.templates.setdefault(masked_tokens(spoken[-1]), []).append(number)
+        if "[asy]" in problem.problem:
+            index.drawn[number] = masked_tokens(whole.split())
     _index_runs(index, spoken)
     return index
 

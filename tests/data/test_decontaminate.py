@@ -22,13 +22,12 @@ PLANES = [
     f"What plane bisects the angle between the planes $3x - 6y + 2z + 5 = 0$ and $x = y$? {FORM}",
     f"Three points lie on a plane, each at distance one from all axes of the coordinate system. {FORM}",
 ]
-TEXTS = [
-    TOM,
-    ELLIPSE,
-    SHORT,
-    *PLANES,
-    "Find the area of the shaded region in this figure. [asy] draw((0,0)--(1,1)); [/asy]",
-]
+LINES = (
+    "In the figure, lines AB and CD enclose 40 degrees and line EF meets both of them at 70 degrees. Find angle GFD. {}"
+)
+DRAWN = LINES.format("[asy] draw((0,0)--(1,1)); [/asy]")
+SHADED = "Find the area of the shaded region in this figure. [asy] draw((0,0)--(1,1)); [/asy]"
+TEXTS = [TOM, ELLIPSE, SHORT, *PLANES, SHADED, DRAWN]
 PROBLEMS = [Problem(f"b-{number}", "bench", text, "1") for number, text in enumerate(TEXTS)]
 
 
@@ -50,6 +49,8 @@ LEAKS = [
     (TOM.replace("mother", "old grandmother"), "b-0", "13-gram"),
     (TOM.replace("How many apples does Ann have", "How many apples does Tom have"), "b-0", "13-gram"),
     (TOM.replace("12", "80").replace("5", "33").replace("three", "4"), "b-0", "template"),
+    (LINES.format("").replace("40", "55").replace("70", "80"), "b-7", "template"),  # its figure was lost
+    (DRAWN.replace("40", "55").replace("70", "80").replace("(1,1)", "(2,3)"), "b-7", "template"),
     (PLANES[1].split("?")[0] + "?", "b-4", "13-gram"),
 ]
 
@@ -70,6 +71,7 @@ NO_LEAKS = [
     "Tom has 12 apples and gives 5 of them to his sister Ann, who eats two. How many are left?",  # a beginning in common
     f"Find a plane through the points $(2,0,0)$, $(0,-5,0)$ and $(0,0,-4)$ by hand. {FORM}",  # boilerplate of three problems
     "Find the area of the shaded region in this figure. [asy] fill((0,0)--(9,1)--(3,4)--cycle); [/asy]",
+    DRAWN.replace("40", "55").replace("70", "80").replace("draw(", "fill(circle(1),red); dot("),  # another figure
     ELLIPSE.replace(r"r = \frac{9}{5 - 4 \cos \theta}", r"y = x^3 - 4x"),  # what is asked in common
 ]
 
