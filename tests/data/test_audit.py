@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+import data.audit as processes
 from data.__main__ import main
 from data.audit import audit
 from data.audit_report import findings, show, write_page
 from data.decontaminate import load_problems
 from data.examine import Instruments, answer_type
+from data.sources import batches
 from data.synthetic import generate
 from eval.records import Problem
 from tests.eval.report_folder import HOSTILE, Page
@@ -125,9 +129,19 @@ def test_every_kind_of_file_gives_the_same_figures(instruments, tmp_path):
         assert figures | {"dataset": ""} == expected | {"dataset": ""}, name
 
 
-def test_processes_see_what_one_sees(instruments, tmp_path):
-    path = str(write(tmp_path / "set.jsonl", [*clean(2000), *clean(30), *(fault for fault, _ in FAULTS.values())]))
-    assert audit(path, instruments, SILENT, workers=2) == audit(path, instruments, SILENT, workers=0)
+def test_batches_add_up_and_travel_between_processes(instruments, tmp_path, monkeypatch):
+    """What a pool would do, without its start: instruments are loaded anew, and all that is sent survives pickling."""
+    path = str(write(tmp_path / "set.jsonl", [*clean(), *clean(30), *(fault for fault, _ in FAULTS.values())]))
+    whole = audit(path, instruments, SILENT)
+    monkeypatch.setattr("data.sources.BATCH_ROWS", 7)
+
+    def parts(source, instruments, workers):
+        monkeypatch.setattr(processes, "_here", pickle.loads(pickle.dumps((source, instruments))), raising=False)
+        for batch in batches(source):
+            yield pickle.loads(pickle.dumps(processes._examine_here(pickle.loads(pickle.dumps(batch)))))
+
+    monkeypatch.setattr(processes, "_parts", parts)
+    assert audit(path, Instruments(instruments.tokenizer_name, instruments.problems), SILENT) == whole
 
 
 def test_without_tokenizer_or_benchmarks_it_says_what_was_not_checked(tmp_path, monkeypatch, capsys):
@@ -228,32 +242,38 @@ def test_the_form_of_an_answer(answer, kind):
     assert answer_type(answer) == kind
 
 
-# What shared/README.md says of the files, and what else an audit of the whole file must say: the numbers are counted
-# independently of it (`jq`, and the leaks as named there).
+# What shared/README.md says of the files, and what else an audit of the whole file must say. Boxes and rows were counted
+# with `jq`, leaks are as named there; near copies of MATH test in math_train are 166 by its count, which is narrower.
+# Tokens, the slow part, are counted for the small files.
 @pytest.mark.parametrize(
     ("name", "expected", "contamination"),
     [
-        ("cs336_r1_traces", {"rows": 1767, "no_box": 1622}, {}),
-        ("deepscaler_aime_1983_2023", {"rows": 975, "no_box": 3}, {("math-test", "exact"): 46}),
-        ("gsm8k_train_boxed", {"rows": 7473, "no_box": 0, "too_long": 0, "duplicates": 0}, {("gsm8k-test", "exact"): 0}),
-        ("jiuzhang3_cot_pretrain_sample", {"rows": 1000, "no_box": 761}, {}),
+        ("cs336_r1_traces", {"rows": 1767, "no_box": 1622, "box_differs_from_answer": 12}, {}),
+        ("deepscaler_aime_1983_2023", {"rows": 975, "no_box": 3, "too_long": 4}, {("math-test", "exact"): 46}),
+        ("gsm8k_train_boxed", {"rows": 7473, "no_box": 0, "duplicates": 0}, {("gsm8k-test", "exact"): 0}),
+        ("jiuzhang3_cot_pretrain_sample", {"rows": 1000, "no_box": 761, "too_long": 3}, {}),
         ("jiuzhang3_finetune_sample", {"rows": 1000, "no_box": 221}, {}),
-        ("llm_adapters_math_data", {"rows": 3260, "no_box": 3260}, {("gsm8k-test", "exact"): 1055, ("svamp", "exact"): 800}),
-        ("math_train", {"rows": 7500, "none stated": 2}, {("math-test", "near"): 166}),
-        ("qwen_math_1.5b_correct_rollouts", {"rows": 6000, "no_box": 5420}, {}),
-        ("rise_math_val", {"rows": 500, "no_box": 0}, {("math-test", "exact"): 421}),
+        (
+            "llm_adapters_math_data", {"rows": 3260, "no_box": 3260, "duplicates": 88},
+            {("gsm8k-test", "exact"): 1055, ("svamp", "exact"): 800},
+        ),
+        ("math_train", {"rows": 7500, "none stated": 2}, {("math-test", "near"): 345}),
+        ("qwen_math_1.5b_correct_rollouts", {"rows": 6000, "no_box": 5420, "box_differs_from_answer": 11}, {}),
+        ("rise_math_val", {"rows": 500, "no_box": 0, "box_differs_from_answer": 4}, {("math-test", "exact"): 421}),
     ],
 )  # fmt: skip
 def test_the_known_findings_of_the_real_files_appear(name, expected, contamination, shared, real, tmp_path):
-    figures = audit(str(shared / "data" / "sft" / f"{name}.jsonl.gz"), real, SILENT)
+    look = real if expected["rows"] <= 1000 else dataclasses.replace(real, tokenizer_name=None)
+    vars(look)["index"] = real.index  # made once for all files
+    figures = audit(str(shared / "data" / "sft" / f"{name}.jsonl.gz"), look, SILENT)
     figures |= {"none stated": figures["answer_types"].get("none stated", 0)}
     assert {key: figures[key] for key in expected} == expected
     for (benchmark, kind), count in contamination.items():
         found = figures["contamination"][benchmark][kind]
         assert found == count if kind == "exact" else found >= count
-    assert (tmp_path / "page.html").exists() is False
-    write_page(figures, tmp_path / "page.html")
-    assert Page(tmp_path / "page.html").all("table")
+    if name == "rise_math_val":
+        write_page(figures, tmp_path / "page.html")
+        assert len(Page(tmp_path / "page.html").all("svg")) > 4
 
 
 @pytest.fixture(scope="module")
