@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preflight train eval watch report compare regrade ablate test lint format bench lock
+.PHONY: help setup demo preflight train eval watch report compare regrade data ablate test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -67,6 +67,11 @@ compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evalu
 	@test -n "$(A)" -a -n "$(B)" || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
 	@$(PYTHON_BIN) -m eval compare "$(A)" "$(B)" $(if $(filter command environment,$(origin BENCH)),--benchmark $(BENCH)) \
 	  $(if $(JSON),--json)
+
+data: setup ## build the data set of RECIPE=… (a YAML file, see data/recipes); BENCH_DIR=… SOURCES="name=path …" TOKENIZER=…
+	@test -n "$(RECIPE)" || { echo "error: RECIPE is not set; make data RECIPE=data/recipes/<name>.yaml" >&2; exit 2; }
+	@$(PYTHON_BIN) -m data build "$(RECIPE)" $(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)") $(foreach source,$(SOURCES),--source $(source)) \
+	  $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(JSON),--json)
 
 ablate: setup ## hold RECIPES="a b c" against each other: train and score each with SEEDS="0 1"; BUDGET=tokens=N LEAVE_ONE_OUT=1
 	@test -n "$(RECIPES)" || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""python -m data: the embedded default's model and data set, synthetic data sets of any size, and ablations."""
+"""python -m data: data sets from recipes, audits and ablations of them, the embedded default, and synthetic problems."""
 
 from __future__ import annotations
 
@@ -42,6 +42,51 @@ def demo(args: argparse.Namespace) -> None:
         console.print(f"base model: {args.folder}{'' if written else ' (already there)'}")
         counts = write_data(args.data)
         console.print(f"data: {args.data} ({', '.join(f'{count:,} {split}' for split, count in counts.items())})")
+
+
+def build(args: argparse.Namespace) -> None:
+    """Builds a recipe's data set; the folder is the last line of standard output."""
+    with quiet(args.out / "build.log") as console, unexpected_errors(args.out / "build.log"):
+        # Imported inside `quiet`: transformers prints on import.
+        from data.build import build as build_recipe
+        from data.card import show
+        from data.recipe import read_recipe
+
+        recipe = read_recipe(args.recipe, dict(_named(pair) for pair in args.source), args.tokenizer)
+        built = build_recipe(recipe, args.out, args.benchmarks_dir, console, args.workers)
+        show(built.manifest, built.reused, console)
+    if args.json:
+        said = {key: built.manifest[key] for key in ("name", "digest", "rows_read", "splits", "by_source", "funnel")}
+        print(json.dumps({"folder": str(built.folder), "reused": built.reused} | said, ensure_ascii=False))
+    else:
+        print(built.folder)
+
+
+def _named(pair: str) -> tuple[str, str]:
+    name, found, path = pair.partition("=")
+    if not found:
+        raise UserError(f"--source {pair}: write --source NAME=PATH, with a name of the recipe's sources.")
+    return name, path
+
+
+def audit(args: argparse.Namespace) -> None:
+    """Says what a data set teaches and gives away: tables, and on request JSON and a page."""
+    log = args.log / "audit.log"
+    with quiet(log) as console, unexpected_errors(log):
+        # Imported inside `quiet`: transformers prints on import.
+        from data.audit import audit as audit_dataset
+        from data.audit import find_instruments
+        from data.audit_report import show, write_page
+
+        instruments = find_instruments(args.tokenizer, args.benchmarks_dir, console)
+        figures = audit_dataset(args.dataset, instruments, console, args.workers)
+        if args.html:
+            write_page(figures, args.html)
+            console.print(f"open {args.html}", markup=False)
+        if not args.json:
+            show(figures, console)
+    if args.json:
+        print(json.dumps(figures))
 
 
 def synthetic(args: argparse.Namespace) -> None:
@@ -105,7 +150,29 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="demo | synthetic | ablate")
+    commands = parser.add_subparsers(required=True, metavar="build | audit | ablate | demo | synthetic")
+    command = commands.add_parser("build", help="a recipe's data set, in a folder named by its content")
+    command.set_defaults(command=build)
+    command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
+    command.add_argument("--out", type=Path, default=Path("data/built"), help="where <name>-<digest> is made")
+    command.add_argument(
+        "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
+    )
+    command.add_argument(
+        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+    )
+    command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
+    command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
+    command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    command = commands.add_parser("audit", help="what a data set teaches, and what it gives away of the benchmarks")
+    command.set_defaults(command=audit)
+    command.add_argument("dataset", help="JSON lines (.gz), Parquet, a built folder, or one of save_to_disk")
+    command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
+    command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
+    command.add_argument("--html", type=Path, help="write a page with plots there, too")
+    command.add_argument("--json", action="store_true", help="one JSON object on standard output instead of tables")
+    command.add_argument("--workers", type=int, help="processes (default: one a core for a large set)")
+    command.add_argument("--log", type=Path, default=Path("reports"), help="the folder of audit.log")
     command = commands.add_parser("demo", help="the base model and the data set of `make demo`")
     command.set_defaults(command=demo)
     command.add_argument("folder", type=Path, nargs="?", default=Path("models/smollm2-135m"), help="the model's folder")

@@ -60,6 +60,24 @@ def rendered_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], li
     return list(tokenizer(text).input_ids), generation_ids(example, tokenizer)
 
 
+def fault_of(ids: list[int], prompt: list[int], tokenizer: Any) -> str:
+    """What is wrong with a rendered example: "bos", "boundary", "supervised" or "eos"; "" for nothing.
+
+    One BOS at the beginning where the tokenizer has one; the generation prompt a beginning of the training text, token
+    for token; something but EOS supervised; EOS once, at the end.
+    """
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    if bos is not None and bos != eos and (ids[0] != bos or ids[1:2] == [bos]):
+        return "bos"
+    if ids[: len(prompt)] != prompt:
+        return "boundary"
+    if not [token for token in ids[len(prompt) :] if token != eos]:
+        return "supervised"
+    if ids[-1] != eos or ids.count(eos) != 1 + (bos == eos):
+        return "eos"
+    return ""
+
+
 def training_ids(example: dict[str, Any], tokenizer: Any, allowed: Collection[str] = ()) -> tuple[list[int], int]:
     """(token ids of the whole example, how many of them are prompt).
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Who may import whom inside the repository. `eval.x` stands for that module alone. Beside architecture.md's arrows,
 # training takes the prompt's fingerprint, what a checkpoint is, provenance and the console from eval: one definition each, where
-# the design would have needed two.
+# the design would have needed two. data takes eval.prompts too: tokens are counted under the prompt that training renders.
 FROM_EVAL = {
     "sft_utils",
     "eval.adapters",
@@ -23,6 +23,7 @@ FROM_EVAL = {
     "eval.provenance",
     "eval.records",
 }
+FOR_DATA = {"eval.benchmarks", "eval.cluster", "eval.console", "eval.prompts", "eval.records", "eval.report"}
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),
@@ -30,8 +31,8 @@ ARROWS = {
     "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
     # An ablation starts training and evaluation as processes; its table and page are made from the store by the room that
-    # makes the other tables, so that statistics have one definition.
-    "data": {"graders", "sft_utils", "eval.benchmarks", "eval.cluster", "eval.console", "eval.records", "eval.report"},
+    # makes the other tables, so that statistics have one definition. An audit's page has the look of the reports.
+    "data": {"graders", "sft_utils", *FOR_DATA},
     "bench": {"graders", "sft_utils", "eval", "data"},
 }
 # Engines know token ids and decoding only: no text, no grading.

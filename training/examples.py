@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizer
 import sft_utils
 from eval import prompts
 from eval.console import progress
+from eval.prompts import fault_of
 from eval.records import UserError
 from training.settings import ContractArguments
 
@@ -92,21 +93,3 @@ def is_conversation(messages: Any) -> bool:
         return roles == ["user", "assistant"] and all(turn["content"].strip() for turn in messages)
     except (KeyError, TypeError, AttributeError):
         return False
-
-
-def fault_of(ids: list[int], prompt: list[int], tokenizer: PreTrainedTokenizer) -> str:
-    """What is wrong with a rendered example: "bos", "boundary", "supervised" or "eos"; "" for nothing.
-
-    One BOS at the beginning where the tokenizer has one; the generation prompt a beginning of the training text, token
-    for token; something but EOS supervised; EOS once, at the end.
-    """
-    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-    if bos is not None and bos != eos and (ids[0] != bos or ids[1:2] == [bos]):
-        return "bos"
-    if ids[: len(prompt)] != prompt:
-        return "boundary"
-    if not [token for token in ids[len(prompt) :] if token != eos]:
-        return "supervised"
-    if ids[-1] != eos or ids.count(eos) != 1 + (bos == eos):
-        return "eos"
-    return ""

@@ -82,7 +82,7 @@ def accuracy_curve(group: Group, size: tuple[int, int] = WIDE, tokens: Mapping[s
             _draw_run(axes, rows, places, colour)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _embeddable(buffer.getvalue(), identity, title(group), _description(group))
+    return embeddable(buffer.getvalue(), identity, title(group), _description(group))
 
 
 def arms_plot(rows: Sequence[ArmRow], control: str, identity: str, name: str, size: tuple[int, int] = WIDE) -> str:
@@ -117,13 +117,39 @@ def arms_plot(rows: Sequence[ArmRow], control: str, identity: str, name: str, si
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     points = ", ".join(f"{_shortened(row.name)} {percent(row.shares['equivalent'])}" for row in rows)
-    return _embeddable(buffer.getvalue(), identity, name, f"Accuracy (equivalent): {points}.")
+    return embeddable(buffer.getvalue(), identity, name, f"Accuracy (equivalent): {points}.")
 
 
 def run_colours(group: Group) -> list[tuple[str, int]]:
     """Each run of the group with the number of its colour in the style sheet, for a legend outside the drawing."""
     numbers = range(1, len(RUN_COLOURS) + 1)
     return [(rows[0].summary["run"], number) for number, rows in zip(cycle(numbers), _runs(group), strict=False)]
+
+
+def embeddable(drawing: str, identity: str, name: str, description: str) -> str:
+    """`drawing` as an element of an HTML page: named for screen readers, classes for ids, attributes for styles."""
+    ET.register_namespace("", SVG)
+    ET.register_namespace("xlink", XLINK)
+    root = ET.fromstring(drawing)
+    referenced = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", drawing))
+    for unwanted in ("metadata", "style"):
+        _remove(root, f"{{{SVG}}}{unwanted}")
+    for element in root.iter():
+        _id_to_class(element, referenced)
+        _style_to_attributes(element)
+    slug = re.sub(r"\W+", "-", identity)
+    width, height = (root.attrib.pop(side).removesuffix("pt") for side in ("width", "height"))
+    root.attrib |= {
+        "class": f"curve w{float(width):.0f}",
+        "viewBox": f"0 0 {width} {height}",
+        "role": "img",
+        "aria-labelledby": f"title-{slug} desc-{slug}",
+    }
+    for position, (tag, text) in enumerate((("title", name), ("desc", description))):
+        child = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{tag}-{slug}"})
+        child.text = text
+        root.insert(position, child)
+    return ET.tostring(root, encoding="unicode")
 
 
 def _shortened(name: str) -> str:
@@ -186,32 +212,6 @@ def _with_tokens(group: Group, tokens: Mapping[str, int]) -> list[list[Row]]:
 def _description(group: Group) -> str:
     points = [f"{row.label} {percent(row.summary['equivalent'])}" for row in group.rows]
     return f"Accuracy (equivalent) on {title(group)}: {', '.join(points)}. Best: {best_row(group).label}."
-
-
-def _embeddable(drawing: str, identity: str, name: str, description: str) -> str:
-    """`drawing` as an element of an HTML page: named for screen readers, classes for ids, attributes for styles."""
-    ET.register_namespace("", SVG)
-    ET.register_namespace("xlink", XLINK)
-    root = ET.fromstring(drawing)
-    referenced = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", drawing))
-    for unwanted in ("metadata", "style"):
-        _remove(root, f"{{{SVG}}}{unwanted}")
-    for element in root.iter():
-        _id_to_class(element, referenced)
-        _style_to_attributes(element)
-    slug = re.sub(r"\W+", "-", identity)
-    width, height = (root.attrib.pop(side).removesuffix("pt") for side in ("width", "height"))
-    root.attrib |= {
-        "class": f"curve w{float(width):.0f}",
-        "viewBox": f"0 0 {width} {height}",
-        "role": "img",
-        "aria-labelledby": f"title-{slug} desc-{slug}",
-    }
-    for position, (tag, text) in enumerate((("title", name), ("desc", description))):
-        child = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{tag}-{slug}"})
-        child.text = text
-        root.insert(position, child)
-    return ET.tostring(root, encoding="unicode")
 
 
 def _remove(root: ET.Element, tag: str) -> None:
