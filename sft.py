@@ -30,12 +30,13 @@ from training.attention import choose_attention
 from training.examples import load_splits, render
 from training.notes import CheckpointNotes, describe_data, describe_run, finish
 from training.progress import Meter, ProgressLine
-from training.settings import local_keys, parse_settings, read_settings, run_folder
+from training.settings import local_keys, parse_settings, read_settings, run_folder, skip_compilation
 from training.trainer import Trainer, explain_memory
 
 
 def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, console: Console) -> None:
     """One run, from the config to the last checkpoint."""
+    skip_compilation()
     contract, lora, arguments = parse_settings(options.config, settings, run)
     set_seed(arguments.seed)
     tokenizer = load_tokenizer(options.config, contract.model_name_or_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import os
 import types
 import typing
 from pathlib import Path
@@ -108,6 +109,17 @@ def describe_mismatch(value: Any, hint: Any) -> str:
 def run_folder(settings: dict[str, Any]) -> Path:
     """<output_dir>/<run_name>, so that runs do not overwrite each other."""
     return Path(settings["output_dir"]) / str(settings.get("run_name") or "")
+
+
+def skip_compilation() -> None:
+    """On CPU DeepSpeed would compile its shared-memory all-reduce at start; gloo does instead.
+
+    That takes a minute on two cores and a compiler that may not be there, and ZeRO-3 hardly uses it: it gathers and scatters.
+    """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():
+        import deepspeed
+
+        deepspeed.ops.__compatible_ops__ = {}
 
 
 def parse_settings(
