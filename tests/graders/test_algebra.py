@@ -25,10 +25,10 @@ def test_exact_value(text: str, value: Fraction | int | None) -> None:
 
 @pytest.mark.parametrize("text", ["9^9^9", "100000!", "2^{100000}", r"\binom{1000000000}{500000000}", "((9!)!)!"])
 def test_magnitude_is_refused(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TooLarge):
         exact_value(parse(normalize(text)))
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 EQUAL = [

@@ -66,6 +66,6 @@ def test_gold_from_solution(solution: str, expected: str | None) -> None:
 )
 def test_time_is_linear(unit: str) -> None:
     output = unit * (1_000_000 // len(unit)) + "\\boxed{5}"
-    started = time.perf_counter()
+    started = time.process_time()
     extract_boxed(output)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0

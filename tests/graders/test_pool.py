@@ -24,7 +24,7 @@ def test_a_stuck_pair_ends_as_timeout_and_the_rest_is_judged_in_order() -> None:
     assert [v.status for v in verdicts] == ["correct", "timeout", "correct", "wrong", "correct", "wrong"]
     assert verdicts[1].rule == "limit: CPU seconds"
     assert not verdicts[1].correct
-    assert time.perf_counter() - started < 15
+    assert time.perf_counter() - started < 60  # two seconds of CPU; unbounded it would not end
 
 
 def test_a_hundred_stuck_pairs_are_bounded_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_a_hundred_stuck_pairs_are_bounded_by_the_clock(monkeypatch: pytest.Monk
     seconds = time.perf_counter() - started
     pool.shut_down()
     assert statuses == ["timeout", "correct", "timeout"] * 100
-    assert seconds < 100 * 0.1 + 30  # two free cores need half of the CPU seconds; a busy machine gives less than one
+    assert seconds < 300  # 10 s of CPU and the starts of workers; unbounded it would not end, and machines are busy
 
 
 @pytest.mark.parametrize(
