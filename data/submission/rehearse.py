@@ -100,14 +100,14 @@ def alike(a: Any, b: Any) -> bool:
 def show(told: dict[str, Any], console: Console) -> None:
     """The parity table, with a sentence for each difference, and what the rehearsal had to change."""
     stock, own = told["stock"], told.get("own", {})
-    table = Table("", "contract's stack", *(["this project"] if own else []), "what a difference means")
+    table = Table("", "contract's stack", *(["this project", "what a difference means"] if own else []))
     apart = differences(told)
     for name, (label, form, meaning) in FIGURES.items():
         if name not in stock:
             continue
         cells = [form.format(side[name]) if side.get(name) is not None else "–" for side in (stock, own) if side]
         style = "bold yellow" if name in apart else ""
-        table.add_row(Text(label, style=style), *map(Text, cells), Text(meaning if name in apart else ""))
+        table.add_row(Text(label, style=style), *map(Text, cells), *([meaning if name in apart else ""] if own else []))
     console.print(table)
     for side, name in ((stock, "contract's stack"), (own, "this project")):
         if "error" in side:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -53,14 +52,11 @@ def read_text(path: Path) -> str:
 
 
 def local_only(settings: dict[str, Any]) -> dict[str, Any]:
-    """The keys that this project's stack knows and the contract's parser would refuse the whole config for."""
-    unknown = settings.keys() - config.STOCK.keys()
-    if not unknown:
-        return {}
-    from trl import SFTConfig  # late: it takes seconds, and most configs do not need it
+    """The keys of this project's stack that the contract's parser would refuse the whole config for.
 
-    current = {field.name for field in dataclasses.fields(SFTConfig)}
-    return {key: settings[key] for key in sorted(unknown & (current | config.NEWER.keys()))}
+    Known ones only: what may be a slip of the pen stays, and is refused by name.
+    """
+    return {key: settings[key] for key in sorted(settings.keys() & config.NEWER.keys() - config.STOCK.keys())}
 
 
 def adapted(text: str, left_out: set[str], changed: dict[str, Any]) -> str:
@@ -81,7 +77,7 @@ def adapted(text: str, left_out: set[str], changed: dict[str, Any]) -> str:
 
 def meaning(key: str) -> str:
     """What the contract's trainer does without a key of ours."""
-    return config.NEWER.get(key, "the contract's parser would refuse the whole config for it")
+    return config.NEWER[key]
 
 
 def copy_rows(source: Path, target: Path) -> None:

@@ -55,7 +55,14 @@ NEWER = {
     "chat_template_path": "say it in apply_chat_template (sft_utils.py)",
     "loss_type": "the stock trainer has cross entropy only",
     "project": "it names a tracking service's project",
-    "enable_jit_checkpoint": "it changes no result",
+    "activation_offloading": "it saves memory and changes no result",
+    "pad_to_multiple_of": "it changes no result",
+    "dataloader_in_order": "it changes no result",
+    "use_cache": "the stock trainer decides it",
+    "truncation_mode": "the stock trainer cuts the end off",
+    "shuffle_dataset": "order the rows when the dataset is built",
+    "liger_kernel_config": "the stock versions have no such kernels",
+    "trackio_space_id": "it names a tracking service's project",
 }
 # Services that ask for a login, or raise where their package is missing.
 SERVICES = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -91,6 +92,8 @@ def rehearse(job: dict[str, Any], told: dict[str, Any]) -> None:
     parse(settings | {"use_cpu": True} | {key: value for key, value in forced.items() if key != "bf16"})
     told["forced"], told["shortened"] = forced, sorted(short)
     as_meant = as_configured(settings)  # before the real ones: building arguments resets accelerate's state
+    # Left there by the parse above, it would switch autocast on all the same.
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
     contract, arguments = parse(settings | forced | short)
     told |= measure.settings_truth(as_meant) | {"packing": contract.packing, "max_length": MAX_TOKENS}
 
