@@ -65,10 +65,14 @@ def of_evaluation(evaluation: Evaluation, report: Report) -> dict[str, Any]:
         raise UserError(
             f"--accuracy {key}: {folder} has no data.json and run.json that say what it was trained on; retrain it.", 1
         )
+    run = read_object(folder / "run.json")
+    if run.get("config", {}).get("use_peft"):
+        raise UserError(
+            f"--accuracy {key}: {folder} is an adapter, which the contract's trainer cannot make; train all weights.", 1
+        )
     if checkpoints.weights_sha(folder) != evaluation.manifest["checkpoint"]["weights_sha"]:
         raise UserError(f"--accuracy {key}: {folder} was trained again since; evaluate it again.", 1)
     check_same_tokens(key, read_object(folder / "data.json"), report)
-    run = read_object(folder / "run.json")
     figures = {name: evaluation.summary.get(name) for name in FIGURES}
     return figures | {
         "key": key,

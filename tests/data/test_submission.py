@@ -213,6 +213,13 @@ def test_a_model_that_was_trained_again_is_refused(measured):
         stated("k1")
 
 
+def test_an_adapter_is_no_model_that_the_contracts_trainer_could_make(measured):
+    path = measured / "checkpoints" / "mine" / "checkpoint-8" / "run.json"
+    path.write_text(json.dumps({"step": 8, "config": {"use_peft": True}}))
+    with pytest.raises(UserError, match="is an adapter"):
+        stated()
+
+
 ENTRY = {"benchmark": "b", "rows_sha256": TOLD["digests"], "token_ids_sha256": TOLD["token_ids_sha256"]}
 
 

@@ -64,6 +64,9 @@ NEWER = {
     "liger_kernel_config": "the stock versions have no such kernels",
     "trackio_space_id": "it names a tracking service's project",
 }
+NEWER |= dict.fromkeys(
+    ("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"), "the stock trainer trains all weights"
+)
 # Services that ask for a login, or raise where their package is missing.
 SERVICES = (
     "wandb",

@@ -44,7 +44,7 @@ def look(job: dict[str, Any], told: dict[str, Any]) -> None:
         "torch_compile": False,
         "use_liger_kernel": False,
     }
-    contract, arguments = parse_settings(Path("sft_config.yaml"), job["settings"] | forced, Path(job["writable"]))
+    contract, lora, arguments = parse_settings(Path("sft_config.yaml"), job["settings"] | forced, Path(job["writable"]))
     told |= measure.settings_truth(arguments) | {"packing": arguments.packing, "max_length": arguments.max_length}
 
     told["stage"] = "data"
@@ -72,6 +72,7 @@ def look(job: dict[str, Any], told: dict[str, Any]) -> None:
         train_dataset=usable["train"].select_columns(["input_ids", "completion_mask"]),
         eval_dataset=usable["validation"].select_columns(["input_ids", "completion_mask"]),
         processing_class=tokenizer,
+        peft_config=lora.config(),
     )
     told["steps"] = measure.steps(len(trainer.train_dataset) * len(raw["train"]) / len(some["train"]), arguments)
     told["stage"] = "batches"
