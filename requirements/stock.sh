@@ -34,9 +34,13 @@ rm -rf .venv-stock
 
 # Bytecode is written on first use, for the tenth of it that is used.
 install() {
-  .venv-stock/bin/python -m pip install --no-deps --no-compile --no-cache-dir --disable-pip-version-check --no-input --progress-bar off "$@" >>"$log" 2>&1
+  .venv-stock/bin/python -m pip install --no-deps --no-compile --no-cache-dir --disable-pip-version-check --no-input --progress-bar off "$@" 2>&1 |
+    tee -a "$log" | awk -v total="$packages" '
+      /^Collecting/ { if (++n % 10 == 0) { printf "  %d of %d packages\n", n, total; fflush() } }
+      /^Installing collected/ { print "  unpacking"; fflush() }' >&2
 }
 torch=$(grep '^torch==' "$lock")
+packages=$(grep -cE '^[a-z]' "$lock")
 rest=$(mktemp)
 trap 'rm -f "$rest"' EXIT
 grep -E '^[a-z]' "$lock" | grep -vE '^(torch==|nvidia-)' >"$rest"

@@ -67,12 +67,13 @@ def run_functions(report: Report, folder: Path, dataset: str, work: Path, consol
     model = str(report.settings.get("model_name_or_path") or "")
     report.stand_in = tokenizer.write(model, work / "model")
     job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
-    with console.status("running the three functions, twice"):
-        first = sandbox.start("probe.py", folder, work / "first", job)
-        others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
-        second = sandbox.start("probe.py", folder, work / "second", job | {"rows_only": True}, **others)
-        report.told, again = first.wait(), second.wait()
     lines = {split: rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS}
+    first = sandbox.start("probe.py", folder, work / "first", job)
+    others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
+    second = sandbox.start("probe.py", folder, work / "second", job | {"rows_only": True}, **others)
+    with progress(console, "run the functions", sum(lines.values()), "row") as advance:
+        report.told = first.wait(advance=advance)
+    again = second.wait()
     packing = report.settings.get("packing") is True
     report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))
 

@@ -58,7 +58,7 @@ CLIPPING = (
 
 def rehearse(folder: Path, settings: dict[str, Any], work: Path, console: Console, own: bool = True) -> dict[str, Any]:
     """{"stock", "own"}: what each stack told, "error" in it where it failed. `settings` are those of training here."""
-    python = sandbox.stock_python(ROOT)
+    python = sandbox.stock_python(ROOT, console)
     model = str(settings.get("model_name_or_path") or "")
     stand_in = tokenizer.write(model, work / "tiny")
     job = {"model": str((work / "tiny").resolve()), "rows": ROWS}

@@ -14,9 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from eval.records import UserError
 
@@ -25,6 +29,7 @@ MEMORY_BYTES = 16 * 2**30
 FILE_BYTES = 8 * 2**30
 # The tokenizers of 100,000 rows take one to two minutes on two cores.
 TIMEOUT_S = 900
+POLL_S = 0.1
 
 
 @dataclass
@@ -36,13 +41,16 @@ class Run:
     out: Path
     log: Path
 
-    def wait(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """The script's JSON, with "error" where it failed. Raises UserError where it told nothing at all."""
+    def wait(self, timeout_s: float = TIMEOUT_S, advance: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
+        """The script's JSON, with "error" where it failed or told nothing; `advance` hears how many rows it has done."""
+        started = time.monotonic()
         try:
-            self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            return {"stage": "time", "error": f"it was stopped after {timeout_s:.0f} s"}
+            while self.process.poll() is None:
+                if time.monotonic() - started > timeout_s:
+                    self.stop()
+                    return {"stage": "time", "error": f"it was stopped after {timeout_s:.0f} s"}
+                time.sleep(POLL_S)
+                advance(self.done())
         except BaseException:
             self.stop()
             raise
@@ -52,7 +60,16 @@ class Run:
             ]
             return {"stage": self.name, "error": f"it died (exit code {self.process.returncode}): {last[0][:300]}"}
         told: dict[str, Any] = json.loads(self.out.read_text(encoding="utf-8"))
+        if "error" in told:  # it quotes the submission, which may hold a terminal's control codes
+            told["error"] = "".join(letter if letter.isprintable() else " " for letter in str(told["error"]))
         return told
+
+    def done(self) -> int:
+        """Rows that the script says it has done."""
+        try:
+            return int((self.out.parent / "writable" / "progress").read_text())
+        except (OSError, ValueError):
+            return 0
 
     def stop(self) -> None:
         """Ends the process with all its children."""
@@ -113,12 +130,15 @@ def without_network() -> tuple[str, ...]:
     return command if done.returncode == 0 else ()
 
 
-def stock_python(root: Path) -> str:
+def stock_python(root: Path, console: Console) -> str:
     """The Python of .venv-stock, which requirements/stock.sh makes on first use. Raises UserError in its words."""
-    done = subprocess.run(
-        ["bash", str(root / "requirements" / "stock.sh")], stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("error: ")] or ["error: setup failed"]
-        raise UserError(said[-1].removeprefix("error: "), 1)
+    command = ["bash", str(root / "requirements" / "stock.sh")]
+    said = ""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as setup:
+        for line in setup.stderr or ():
+            said = line.rstrip()
+            if not said.startswith("error: "):
+                console.print(said, markup=False)
+    if setup.returncode:
+        raise UserError(said.removeprefix("error: ") or "requirements/stock.sh failed; see setup-stock.log.", 1)
     return str(root / ".venv-stock" / "bin" / "python")

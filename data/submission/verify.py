@@ -17,7 +17,8 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
     """(the manifest, findings); an empty one where it cannot be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT or not isinstance(manifest["files"], dict):
+        shapes = {"files": dict, "left_out": dict, "accuracy": list}
+        if manifest["format"] != FORMAT or not all(isinstance(manifest[key], kind) for key, kind in shapes.items()):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}, [
@@ -46,7 +47,7 @@ def check_files(folder: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
 
 def check_accuracy(manifest: dict[str, Any], report: Report) -> Iterator[Finding]:
     """Stated figures whose rows or tokens are not those that are here; they are refused."""
-    for entry in manifest.get("accuracy") or []:
+    for entry in manifest["accuracy"]:
         for name, here in (("rows_sha256", report.told.get("digests")), ("token_ids_sha256", tokens_here(report))):
             if here is not None and entry.get(name) != here:
                 problem = f"the accuracy on {entry.get('benchmark')} was measured on another dataset ({name} differs)"

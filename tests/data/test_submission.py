@@ -236,7 +236,9 @@ def test_a_stated_accuracy_is_believed_for_the_rows_it_was_measured_with_only(ch
     assert [each.check for each in found] == ["accuracy"] * refused
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "files": {}}', '{"format": 1, "files": []}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format": 2, "files": {}}', '{"format": 1, "files": {}, "left_out": []}', "[" * 100_000]
+)
 def test_a_manifest_that_is_none_is_a_finding(text, tmp_path):
     (tmp_path / "manifest.json").write_text(text)
     manifest, found = verify.read_manifest(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data.submission.checks.findings import Finding
@@ -12,6 +13,7 @@ NEEDED = ("sft_config.yaml", "sft_utils.py")
 SPLITS = ("train", "validation")
 KNOWN = {"sft_config.yaml", "sft_utils.py", "manifest.json", "README.md"}
 TEXT_BYTES = 1_000_000  # of the config and of sft_utils.py: nobody writes more by hand
+LINE_BYTES = 10_000_000
 STORED = ("*.arrow", "*.parquet", "dataset_info.json", "dataset_dict.json", "state.json")
 
 # What no submission should give away; the forms are those that the services document.
@@ -71,7 +73,8 @@ def strays(folder: Path, dataset: str) -> Iterator[Finding]:
 def secrets(folder: Path) -> Iterator[Finding]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         with path.open("rb") as opened:
-            for number, line in enumerate(opened, start=1):
+            # In pieces, because a line may have any length.
+            for number, line in enumerate(iter(partial(opened.readline, LINE_BYTES), b""), start=1):
                 for what, pattern in SECRETS.items():
                     if pattern.search(line):
                         where = f"{path.relative_to(folder).as_posix()}:{number}"

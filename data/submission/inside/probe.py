@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,12 @@ def is_conversation(messages: Any) -> bool:
         return False
 
 
-def tokens(module: Any, tokenizer: Any, splits: dict[str, Any]) -> dict[str, Any]:
+def tokens(
+    module: Any, tokenizer: Any, splits: dict[str, Any], advance: Callable[[int], object] = lambda done: None
+) -> dict[str, Any]:
     """Counts, lengths and faults of every example as the trainer would see it, and data.json's digest of its token ids."""
     told: dict[str, Any] = {"faults": {}, "tokens": {}, "token_ids_sha256": {}, "longest": 0}
+    before = 0
     for split, rows in splits.items():
         total, digest = 0, hashlib.sha256()
         for start in range(0, len(rows), BATCH):
@@ -160,6 +163,8 @@ def tokens(module: Any, tokenizer: Any, splits: dict[str, Any]) -> dict[str, Any
                 for name in faults_of(ids, prompt, tokenizer):
                     extra = f" ({len(ids):,} tokens)" if name == "length" else ""
                     _count(told["faults"], name, f"{split} row {index}{extra}")
+            advance(before + start + len(part))
+        before += len(rows)
         told["tokens"][split], told["token_ids_sha256"][split] = total, digest.hexdigest()
     return told
 
@@ -205,7 +210,8 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     told["pad_is_eos"] = tokenizer.pad_token_id in (None, tokenizer.eos_token_id)
     told["stage"] = "apply_chat_template"
     told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
-    told |= tokens(module, tokenizer, splits)
+    progress = Path(job["writable"]) / "progress"
+    told |= tokens(module, tokenizer, splits, lambda done: progress.write_text(str(done)))
     told["prompt_end"] = rendered(module, tokenizer, {"messages": [{"role": "user", "content": "1"}]}, "generation")[
         -20:
     ]
