@@ -40,6 +40,9 @@ def add_parser(commands: Any) -> None:
         "--accuracy", metavar="MODEL", help="state what was measured: a checkpoint's folder or a key of --reports"
     )
     command.add_argument("--reports", type=Path, default=Path("reports"))
+    command.add_argument(
+        "--benchmarks-dir", type=Path, metavar="DIR", help="look for their problems among the training rows"
+    )
     command.add_argument("--rehearse", action="store_true", help="train two steps on the contract's versions first")
 
 
@@ -55,7 +58,7 @@ def submission(args: argparse.Namespace) -> None:
             write(args, Path(work), console)
             return
         with opened(args.target or args.out, Path(work)) as folder:
-            ACTION[args.action](folder, Path(work), console)
+            ACTION[args.action](folder, Path(work), console, args.benchmarks_dir)
 
 
 def write(args: argparse.Namespace, work: Path, console: Console) -> None:
@@ -66,7 +69,7 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
         settings, left_out = writer.stage(args.config, args.sft_utils, args.dataset, partial)
         for key, value in left_out.items():
             console.print(f"left out: {key}: {value!r}; {writer.meaning(key)}", style="bold yellow", markup=False)
-        report = looked_at(partial, args.out.name, work / "lint", console)
+        report = looked_at(partial, args, work / "lint", console)
         told = rehearsed(partial, settings, report, work / "rehearsal", console) if args.rehearse else None
         stated = accuracies(args, report, console) if args.accuracy else []
         source = args.dataset or Path(settings["dataset_name_or_path"])
@@ -84,10 +87,10 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
     )
 
 
-def looked_at(folder: Path, name: str, work: Path, console: Console) -> Report:
+def looked_at(folder: Path, args: argparse.Namespace, work: Path, console: Console) -> Report:
     """The findings, shown. Raises UserError (exit code 1) where one of them is fatal."""
-    report = lint.lint(folder, work, console)
-    refuse(report, name, console)
+    report = lint.lint(folder, work, console, args.benchmarks_dir)
+    refuse(report, args.out.name, console)
     return report
 
 
@@ -138,9 +141,9 @@ def opened(target: Path, work: Path) -> Iterator[Path]:
         raise UserError(f"{target} is neither a folder nor a zip; write one first: python -m data submission.")
 
 
-def look(folder: Path, work: Path, console: Console) -> tuple[Report, dict[str, Any]]:
+def look(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None) -> tuple[Report, dict[str, Any]]:
     """(report, manifest) of a submission that may be anybody's. Raises UserError (exit code 1) for what is fatal."""
-    report = lint.lint(folder, work / "lint", console)
+    report = lint.lint(folder, work / "lint", console, benchmarks_dir)
     manifest, found = verify.read_manifest(folder)
     if manifest:
         found = [*verify.check_files(folder, manifest), *verify.check_accuracy(manifest, report)]
@@ -149,16 +152,16 @@ def look(folder: Path, work: Path, console: Console) -> tuple[Report, dict[str, 
     return report, manifest
 
 
-def rehearse_alone(folder: Path, work: Path, console: Console) -> None:
-    manifest, _ = verify.read_manifest(folder)
+def rehearse_alone(folder: Path, work: Path, console: Console, _: Path | None) -> None:
+    manifest = verify.read_manifest(folder)[0]
     text = (folder / config.NAME).read_text(encoding="utf-8") if (folder / config.NAME).is_file() else ""
     settings = config.read(text)[0] | manifest.get("left_out", {})
     rehearsed(folder, settings, Report([]), work / "rehearsal", console)
 
 
-def verify_archive(folder: Path, work: Path, console: Console) -> None:
+def verify_archive(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None) -> None:
     """Lint, manifest, accuracy, and the rehearsal, with nothing but what was unpacked."""
-    report, manifest = look(folder, work, console)
+    report, manifest = look(folder, work, console, benchmarks_dir)
     rehearsed(folder, report.settings, report, work / "rehearsal", console, own=False)
     for entry in manifest.get("accuracy", []):
         console.print(f"stated for these rows: {json.dumps(entry, ensure_ascii=False)[:400]}", markup=False)

@@ -13,6 +13,7 @@ from rich.text import Text
 from data.submission import sandbox, tokenizer
 from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.checks.findings import Finding
+from eval import benchmarks
 from eval.console import progress
 
 DATASET = "dataset"  # its folder in what `writer` writes
@@ -34,8 +35,11 @@ class Report:
         return not any(finding.fatal for finding in self.findings)
 
 
-def lint(folder: Path, work: Path, console: Console) -> Report:
-    """All findings about the submission in `folder`; what is run there writes below `work` only."""
+def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None = None) -> Report:
+    """All findings about the submission in `folder`; what is run there writes below `work` only.
+
+    With `benchmarks_dir`, training rows that are problems of one of its benchmarks too.
+    """
     settings, _, _ = config.read(text_of(folder / config.NAME))
     dataset = dataset_folder(settings)
     found = [
@@ -46,11 +50,17 @@ def lint(folder: Path, work: Path, console: Console) -> Report:
     ]
     total = sum(rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS)
     with progress(console, "read the rows", total, "row") as advance:
-        found += rows.findings(folder / dataset, advance)
+        found += rows.findings(folder / dataset, advance, tests(benchmarks_dir))
     report = Report(found, settings=settings)
     run_functions(report, folder, dataset, work, console)
     report.findings.sort(key=lambda finding: not finding.fatal)
     return report
+
+
+def tests(folder: Path | None) -> dict[str, set[bytes]]:
+    """The problems of every benchmark in `folder`, by name; the demo keeps its own beside train and validation."""
+    names = set(benchmarks.names(folder)) - rows.MAX_ROWS.keys() if folder else ()
+    return {name: {rows.identity(each.problem) for each in benchmarks.load(name, folder).problems} for name in names}
 
 
 def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data.submission import lint
 from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.inside import probe
 
@@ -257,6 +258,14 @@ def test_two_odd_rows_in_a_thousand_are_told_and_not_refused(folder):
         ("box", False),
         ("duplicates", False),
     }
+
+
+def test_a_problem_of_a_benchmark_among_the_training_rows_is_named(folder, tmp_path_factory):
+    benchmarks = tmp_path_factory.mktemp("benchmarks")
+    lines = [{"id": str(number), "problem": f"WHAT is  2 + {number}?", "answer": "5"} for number in (98, 99, 100)]
+    (benchmarks / "sums.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (found,) = rows.findings(folder / "dataset", tests=lint.tests(benchmarks))
+    assert found.check == "benchmark-leak" and "2 of the 3 problems of sums" in found.problem
 
 
 # What a template gives -> what is said of it. {p} and {s}: problem and solution; the tokenizer adds no BOS by itself.

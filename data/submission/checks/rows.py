@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,8 +46,13 @@ FAULTS = {
 }
 
 
-def findings(folder: Path, advance: Callable[[int], None] = lambda done: None) -> list[Finding]:
-    """What is wrong with train.jsonl and validation.jsonl in `folder`; missing files are another check's."""
+def findings(
+    folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Mapping[str, set[bytes]] | None = None
+) -> list[Finding]:
+    """What is wrong with train.jsonl and validation.jsonl in `folder`; missing files are another check's.
+
+    `tests` are benchmarks by name, the `identity` of each problem: training on those makes every figure worthless.
+    """
     paths = {split: folder / f"{split}.jsonl" for split in MAX_ROWS if (folder / f"{split}.jsonl").is_file()}
     seen: dict[str, Seen] = {}
     for split, path in paths.items():
@@ -61,7 +66,22 @@ def findings(folder: Path, advance: Callable[[int], None] = lambda done: None) -
         if shared:
             problem = f"{len(shared):,} problems of validation are in train too, so its loss says nothing"
             found.append(Finding("leak", f"{folder.name}/validation.jsonl", problem, "drop them from train"))
+    for name, problems in (tests or {}).items():
+        leaked = seen["train"].problems.keys() & problems if "train" in seen else ()
+        if leaked:
+            problem = f"{len(leaked):,} of the {len(problems):,} problems of {name} are trained on, word for word"
+            found.append(
+                Finding(
+                    "benchmark-leak", f"{folder.name}/train.jsonl", problem, f"drop them, or do not measure by {name}"
+                )
+            )
     return found
+
+
+def identity(problem: str) -> bytes:
+    """The same for problems that differ in case and spaces only."""
+    plain = " ".join(problem.casefold().split())
+    return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def read(path: Path, advance: Callable[[int], None] = lambda done: None) -> Seen:
@@ -116,8 +136,7 @@ def look(line: bytes, number: int, seen: Seen) -> None:
         return seen.fault("roles", number)
     if extract_boxed(messages[1]["content"]) is None:
         seen.fault("box", number)
-    plain = " ".join(messages[0]["content"].casefold().split())
-    seen.problems[hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()] += 1
+    seen.problems[identity(messages[0]["content"])] += 1
     return None
 
 
