@@ -29,7 +29,7 @@ MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
 
-SUBMITTED = $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
+SUBMITTED = $(if $(MODEL),--model "$(MODEL)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
 	$(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)")
 ZIP ?= submission.zip
 
@@ -82,7 +82,7 @@ ablate: setup ## hold RECIPES="a b c" against each other: train and score each w
 	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
 	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) $(if $(JSON),--json)
 
-submission: setup ## write and lint submission/ and its zip: what travels; CONFIG=… DATASET=… ACCURACY=checkpoints/<run>/checkpoint-<step>
+submission: setup ## write and lint submission/ and its zip: what travels; CONFIG=… DATASET=… MODEL=hub-id ACCURACY=<checkpoint> BENCH_DIR=…
 	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED)
 
 rehearse: setup ## the same, trained for two steps on the contract's own versions first (.venv-stock, made on first use)

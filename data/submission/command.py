@@ -35,6 +35,9 @@ def add_parser(commands: Any) -> None:
     command.add_argument("--config", type=Path, default=Path("sft_config.yaml"))
     command.add_argument("--sft-utils", type=Path, default=Path("sft_utils.py"))
     command.add_argument("--dataset", type=Path, help="the dataset's folder; default: as the config says")
+    command.add_argument(
+        "--model", help="what model_name_or_path travels as, where it is a folder of this machine here"
+    )
     command.add_argument("--out", type=Path, default=Path("submission"), help="folder to write; its zip lies beside it")
     command.add_argument(
         "--accuracy", metavar="MODEL", help="state what was measured: a checkpoint's folder or a key of --reports"
@@ -66,10 +69,13 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
     partial = args.out.absolute().with_name(f".{args.out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        settings, left_out = writer.stage(args.config, args.sft_utils, args.dataset, partial)
+        settings, left_out = writer.stage(args.config, args.sft_utils, args.dataset, partial, args.model)
         for key, value in left_out.items():
             console.print(f"left out: {key}: {value!r}; {writer.meaning(key)}", style="bold yellow", markup=False)
-        report = looked_at(partial, args, work / "lint", console)
+        report = lint.lint(
+            partial, work / "lint", console, args.benchmarks_dir, str(settings.get("model_name_or_path") or "")
+        )
+        refuse(report, args.out.name, console)
         told = rehearsed(partial, settings, report, work / "rehearsal", console) if args.rehearse else None
         stated = accuracies(args, report, console) if args.accuracy else []
         source = args.dataset or Path(settings["dataset_name_or_path"])
@@ -87,14 +93,8 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
     )
 
 
-def looked_at(folder: Path, args: argparse.Namespace, work: Path, console: Console) -> Report:
-    """The findings, shown. Raises UserError (exit code 1) where one of them is fatal."""
-    report = lint.lint(folder, work, console, args.benchmarks_dir)
-    refuse(report, args.out.name, console)
-    return report
-
-
 def refuse(report: Report, name: str, console: Console) -> None:
+    """Shows the findings. Raises UserError (exit code 1) where one of them is fatal."""
     lint.show(report, name, console)
     if not report.ok:
         checks = sorted({finding.check for finding in report.findings if finding.fatal})
@@ -135,8 +135,8 @@ def opened(target: Path, work: Path) -> Iterator[Path]:
     if target.is_dir():
         yield target.resolve()
     elif target.is_file():
-        archive.extract(target, work / "unpacked")
-        yield work / "unpacked"
+        archive.extract(target, work / target.stem)
+        yield work / target.stem
     else:
         raise UserError(f"{target} is neither a folder nor a zip; write one first: python -m data submission.")
 

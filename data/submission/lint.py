@@ -35,10 +35,11 @@ class Report:
         return not any(finding.fatal for finding in self.findings)
 
 
-def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None = None) -> Report:
+def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None = None, model: str = "") -> Report:
     """All findings about the submission in `folder`; what is run there writes below `work` only.
 
-    With `benchmarks_dir`, training rows that are problems of one of its benchmarks too.
+    With `benchmarks_dir`, training rows that are problems of one of its benchmarks too. `model` is where the tokenizer
+    is taken from, if not from the config's own model.
     """
     settings, _, _ = config.read(text_of(folder / config.NAME))
     dataset = dataset_folder(settings)
@@ -52,7 +53,7 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
     with progress(console, "read the rows", total, "row") as advance:
         found += rows.findings(folder / dataset, advance, tests(benchmarks_dir))
     report = Report(found, settings=settings)
-    run_functions(report, folder, dataset, work, console)
+    run_functions(report, folder, dataset, work, console, model)
     report.findings.sort(key=lambda finding: not finding.fatal)
     return report
 
@@ -63,7 +64,7 @@ def tests(folder: Path | None) -> dict[str, set[bytes]]:
     return {name: {rows.identity(each.problem) for each in benchmarks.load(name, folder).problems} for name in names}
 
 
-def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console) -> None:
+def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console, model: str) -> None:
     """Adds what the functions do when they are run, unless reading them says that they should not be."""
     reasons = {finding.check for finding in report.findings if finding.fatal}
     unreadable = reasons & {"syntax", "file", "line", "line-size"}
@@ -74,7 +75,7 @@ def run_functions(report: Report, folder: Path, dataset: str, work: Path, consol
             Finding("not-run", code.NAME, f"the functions were not run, because of {why}", fix, False)
         )
         return
-    model = str(report.settings.get("model_name_or_path") or "")
+    model = model or str(report.settings.get("model_name_or_path") or "")
     report.stand_in = tokenizer.write(model, work / "model")
     job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
     lines = {split: rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS}

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from data.submission import sandbox, tokenizer
+from data.submission.checks import config
+from data.submission.lint import dataset_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 # Enough for every share to a percent, few enough for a minute.
@@ -74,9 +76,6 @@ def rehearse(folder: Path, settings: dict[str, Any], work: Path, console: Consol
 
 def dataset(folder: Path, settings: dict[str, Any]) -> str:
     """The dataset's path as the submission's own config has it."""
-    from data.submission.checks import config
-    from data.submission.lint import dataset_folder
-
     return dataset_folder(config.read((folder / config.NAME).read_text(encoding="utf-8"))[0] or settings)
 
 

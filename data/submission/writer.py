@@ -22,9 +22,11 @@ FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none"}
 
 
 def stage(
-    config_path: Path, sft_utils: Path, dataset: Path | None, folder: Path
+    config_path: Path, sft_utils: Path, dataset: Path | None, folder: Path, model: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Writes the two files and the rows into the new `folder`; returns (settings as trained here, keys left out).
+
+    `model` is what model_name_or_path travels as, where it is a folder of this machine here.
 
     Raises UserError where something is missing, or the config cannot be read.
     """
@@ -35,7 +37,8 @@ def stage(
     source = dataset or Path(str(settings.get("dataset_name_or_path") or ""))
     left_out = local_only(settings)
     folder.mkdir(parents=True)
-    (folder / NEEDED[0]).write_text(adapted(text, set(left_out), FOR_THE_WAY), encoding="utf-8")
+    changed = FOR_THE_WAY | ({"model_name_or_path": model} if model else {})
+    (folder / NEEDED[0]).write_text(adapted(text, set(left_out), changed), encoding="utf-8")
     (folder / NEEDED[1]).write_text(read_text(sft_utils), encoding="utf-8")
     (folder / DATASET).mkdir()
     copy_rows(source, folder / DATASET)

@@ -137,6 +137,16 @@ def test_a_dataset_of_another_form_travels_as_json_lines(project, tmp_path):
     assert [json.loads(line) for line in lines] == [{"messages": turns}] * 2
 
 
+def test_a_model_of_this_machine_travels_by_its_name(project, capfd):
+    text = (project / "sft_config.yaml").read_text().replace("models/mine", str(project / "models" / "mine"))
+    (project / "sft_config.yaml").write_text(text)
+    assert main(["submission"]) == 1 and "absolute-path" in capfd.readouterr().err
+    assert main(["submission", "--model", "meta-llama/Llama-3.2-1B"]) == 0
+    settings = yaml.safe_load((project / "submission" / "sft_config.yaml").read_text())
+    assert settings["model_name_or_path"] == "meta-llama/Llama-3.2-1B"
+    assert "stands in" not in capfd.readouterr().err, "the tokenizer is still that of the folder"
+
+
 def test_a_key_over_several_lines_is_left_out_whole():
     text = "a: 1\nmodel_init_kwargs:\n  x: 1\n  y: 2\n# why\nreport_to:\n- wandb\nb: 2\n"
     adapted = writer.adapted(text, {"model_init_kwargs"}, {"report_to": "none", "dataset_name_or_path": "dataset"})
