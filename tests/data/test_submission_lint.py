@@ -251,6 +251,23 @@ def test_a_fault_of_the_files_is_named(seed, check, folder):
     assert check in {each.check for each in found}
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("hf_" + "aB3" * 12, "a Hugging Face token"),
+        ("key: sk-ant-api03-" + "x" * 40, "an OpenAI or Anthropic key"),
+        ("ASIA" + "Q" * 16, "an AWS key"),
+        ("ghp_" + "a" * 36, "a GitHub token"),
+        ("github_pat_" + "a" * 60, "a GitHub token"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "a private key"),
+        ("PASSWORD = 'hunter22hunter'", "a password"),
+        ("The Asian market sk-ipped; a password has 8 letters; risk-free", None),
+    ],
+)
+def test_secrets_are_known_by_their_form(line, what):
+    assert files.secrets_in(line.encode()) == ([what] if what else [])
+
+
 def test_two_odd_rows_in_a_thousand_are_told_and_not_refused(folder):
     lines = [row(f"What is 2 + {number}?") for number in range(1000)]
     write_rows(folder, "train", [*lines[:-2], row("a?", "no box"), lines[0]])
