@@ -76,21 +76,18 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
             partial, work / "lint", console, args.benchmarks_dir, str(settings.get("model_name_or_path") or "")
         )
         refuse(report, args.out.name, console)
-        told = rehearsed(partial, settings, report, work / "rehearsal", console) if args.rehearse else None
         stated = accuracies(args, report, console) if args.accuracy else []
-        source = args.dataset or Path(settings["dataset_name_or_path"])
-        manifest = writer.manifest(partial, report, left_out, writer.recipe_of(source), stated, told)
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        (partial / writer.MANIFEST).write_text(text, encoding="utf-8")
+        told = rehearsed(partial, settings, report, work / "rehearsal", console) if args.rehearse else None
+        recipe = writer.recipe_of(args.dataset or Path(settings["dataset_name_or_path"]))
+        writer.write_manifest(partial, writer.manifest(partial, report, left_out, recipe, stated, told))
+        zipped = args.out.with_name(f"{args.out.name}.zip")
+        zipped.unlink(missing_ok=True)  # never the older archive beside the newer folder
         writer.replace_folder(partial, args.out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    zipped = args.out.with_name(f"{args.out.name}.zip")
     archive.pack(args.out, zipped)
-    console.print(
-        f"{args.out}/ and {zipped} ({zipped.stat().st_size / 1e6:.1f} MB, sha256 {archive.sha256(zipped)})",
-        markup=False,
-    )
+    size = f"{zipped.stat().st_size / 1e6:.1f} MB, sha256 {archive.sha256(zipped)}"
+    console.print(f"{args.out}/ and {zipped} ({size})", markup=False, soft_wrap=True)
 
 
 def refuse(report: Report, name: str, console: Console) -> None:

@@ -143,6 +143,12 @@ def manifest(
     }
 
 
+def write_manifest(folder: Path, described: dict[str, Any]) -> None:
+    """Writes what `manifest` gave."""
+    text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
 def without_times(rehearsal: dict[str, Any] | None) -> dict[str, Any] | None:
     if rehearsal is None:
         return None
