@@ -80,12 +80,13 @@ def write(args: argparse.Namespace, work: Path, console: Console) -> None:
         told = rehearsed(partial, settings, report, work / "rehearsal", console) if args.rehearse else None
         recipe = writer.recipe_of(args.dataset or Path(settings["dataset_name_or_path"]))
         writer.write_manifest(partial, writer.manifest(partial, report, left_out, recipe, stated, told))
-        zipped = args.out.with_name(f"{args.out.name}.zip")
-        zipped.unlink(missing_ok=True)  # never the older archive beside the newer folder
+        archive.pack(partial, work / "packed.zip")
         writer.replace_folder(partial, args.out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    archive.pack(args.out, zipped)
+    zipped = args.out.with_name(f"{args.out.name}.zip")
+    shutil.copyfile(work / "packed.zip", partial)
+    partial.replace(zipped)
     size = f"{zipped.stat().st_size / 1e6:.1f} MB, sha256 {archive.sha256(zipped)}"
     console.print(f"{args.out}/ and {zipped} ({size})", markup=False, soft_wrap=True)
 
