@@ -28,7 +28,7 @@ SECRETS = {
     ),
 }
 
-# One of these is in every secret above; looking for them first is ten times faster.
+# One of these is in every secret above; looking for them first takes a third of the time.
 MARKS: tuple[bytes, ...] = (
     b"hf_",
     b"sk-",
