@@ -72,7 +72,10 @@ def findings(
             problem = f"{len(leaked):,} of the {len(problems):,} problems of {name} are trained on, word for word"
             found.append(
                 Finding(
-                    "benchmark-leak", f"{folder.name}/train.jsonl", problem, f"drop them, or do not measure by {name}"
+                    "benchmark-leak",
+                    f"{folder.name}/train.jsonl",
+                    problem,
+                    "drop them; near copies too, which `python -m data audit` finds",
                 )
             )
     return found
