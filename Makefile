@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preflight train eval watch report compare regrade data ablate test lint format bench lock
+.PHONY: help setup demo preflight train eval watch report compare regrade data ablate submission rehearse verify test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -29,8 +29,12 @@ MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
 
+SUBMITTED = $(if $(MODEL),--model "$(MODEL)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
+	$(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)")
+ZIP ?= submission.zip
+
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## .venv from the lock (requirements/cpu.lock, or gpu.lock where a GPU is seen)
 	@bash requirements/setup.sh
@@ -77,6 +81,15 @@ ablate: setup ## hold RECIPES="a b c" against each other: train and score each w
 	@test -n "$(RECIPES)" || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }
 	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
 	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) $(if $(JSON),--json)
+
+submission: setup ## write and lint submission/ and its zip: what travels; CONFIG=… DATASET=… MODEL=hub-id ACCURACY=<checkpoint> BENCH_DIR=…
+	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED)
+
+rehearse: setup ## the same, trained for two steps on the contract's own versions first (.venv-stock, made on first use)
+	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED) --rehearse
+
+verify: setup ## unpack ZIP=submission.zip elsewhere, look at it and rehearse it as a stranger would
+	@$(PYTHON_BIN) -m data submission verify "$(ZIP)"
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
 	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile

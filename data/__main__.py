@@ -1,4 +1,4 @@
-"""python -m data: data sets from recipes, audits and ablations of them, the embedded default, and synthetic problems."""
+"""python -m data: data sets from recipes, audits, ablations and submissions of them, the embedded default, and synthetic problems."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from data.submission.command import add_parser as add_submission
 from eval.console import quiet, unexpected_errors
 from eval.records import UserError
 
@@ -150,7 +151,7 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="build | audit | ablate | demo | synthetic")
+    commands = parser.add_subparsers(required=True, metavar="build | audit | ablate | submission | demo | synthetic")
     command = commands.add_parser("build", help="a recipe's data set, in a folder named by its content")
     command.set_defaults(command=build)
     command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("ablate", help="recipes against a control: trained alike, measured in pairs")
     command.set_defaults(command=ablate)
     _add_ablate(command)
+    add_submission(commands)
     return parser
 
 

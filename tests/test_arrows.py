@@ -24,15 +24,18 @@ FROM_EVAL = {
     "eval.records",
 }
 FOR_DATA = {"eval.benchmarks", "eval.cluster", "eval.console", "eval.prompts", "eval.records", "eval.report"}
+SUBMISSION = {"eval.checkpoints", "eval.provenance", "eval.store"}
 ARROWS = {
     "graders": set(),
     "sft_utils": set(),
     "training": {"graders", *FROM_EVAL},
     "sft": {"training", *FROM_EVAL},
     "eval": {"graders", "sft_utils"},
+    # A submission states an accuracy only by what eval stored of it; its parity table asks our own trainer, as a process.
     # An ablation starts training and evaluation as processes; its table and page are made from the store by the room that
     # makes the other tables, so that statistics have one definition. An audit's page has the look of the reports.
-    "data": {"graders", "sft_utils", *FOR_DATA},
+    # A submission states an accuracy only by what eval stored of it; its parity table asks our own trainer, as a process.
+    "data": {"graders", "sft_utils", "training", *FOR_DATA, *SUBMISSION},
     "bench": {"graders", "sft_utils", "eval", "data"},
 }
 # Engines know token ids and decoding only: no text, no grading.

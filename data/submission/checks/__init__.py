@@ -1,0 +1,1 @@
+"""Named checks of a submission, each with where and how to fix."""

@@ -1,0 +1,194 @@
+"""The dataset's files line by line, before any library reads them: what the stock `datasets` would stumble over, and
+what the contract or the grader would not take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from data.submission.checks.findings import Finding, shown
+from graders import extract_boxed
+
+MAX_ROWS = {"train": 100_000, "validation": 100}  # the contract's
+LINE_BYTES = 10_000_000
+# Well-kept sets carry a few odd rows; more than this is a systematic fault.
+TOLERATED_SHARE = 0.01
+SHOWN = 3
+
+
+@dataclass
+class Seen:
+    """What one pass over a file gathers: fault -> line numbers, column -> types, hashes of the problems."""
+
+    rows: int = 0
+    lines: int = 0
+    faults: dict[str, list[int]] = field(default_factory=dict)
+    types: dict[str, Counter[str]] = field(default_factory=dict)
+    problems: Counter[bytes] = field(default_factory=Counter)
+
+    def fault(self, name: str, line: int) -> None:
+        self.faults.setdefault(name, []).append(line)
+
+
+FAULTS = {
+    "line": ("no JSON object", "write one JSON object a line, in UTF-8 without a byte order mark"),
+    "line-size": (f"longer than {LINE_BYTES:,} bytes", "no example of 2,048 tokens needs that; drop them"),
+    "not-a-number": ("NaN or Infinity, which JSON does not have", "write null or leave the column out"),
+    "surrogate": ("half a character (a lone surrogate), which no tokenizer takes", "repair the text or drop the row"),
+    "roles": ("no user turn and assistant turn with text each", "mend or drop them"),
+    "box": ("no closed last \\boxed{} in the solution; the grader reads nothing else", "add it or drop them"),
+}
+
+
+def findings(
+    folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Mapping[str, set[bytes]] | None = None
+) -> list[Finding]:
+    """What is wrong with train.jsonl and validation.jsonl in `folder`; missing files are another check's.
+
+    `tests` are benchmarks by name, the `identity` of each problem: training on those makes every figure worthless.
+    """
+    paths = {split: folder / f"{split}.jsonl" for split in MAX_ROWS if (folder / f"{split}.jsonl").is_file()}
+    seen: dict[str, Seen] = {}
+    for split, path in paths.items():
+        before = sum(part.lines for part in seen.values())
+        seen[split] = read(path, partial(_onwards, advance, before))
+    found = [
+        finding for split, part in seen.items() for finding in of_split(f"{folder.name}/{split}.jsonl", split, part)
+    ]
+    if len(seen) == 2:
+        shared = seen["train"].problems.keys() & seen["validation"].problems.keys()
+        if shared:
+            problem = f"{len(shared):,} problems of validation are in train too, so its loss says nothing"
+            found.append(Finding("leak", f"{folder.name}/validation.jsonl", problem, "drop them from train"))
+    for name, problems in (tests or {}).items():
+        leaked = seen["train"].problems.keys() & problems if "train" in seen else ()
+        if leaked:
+            problem = f"{len(leaked):,} of the {len(problems):,} problems of {name} are trained on, word for word"
+            found.append(
+                Finding(
+                    "benchmark-leak",
+                    f"{folder.name}/train.jsonl",
+                    problem,
+                    "drop them; near copies too, which `python -m data audit` finds",
+                )
+            )
+    return found
+
+
+def identity(problem: str) -> bytes:
+    """The same for problems that differ in case and spaces only."""
+    plain = " ".join(problem.casefold().split())
+    return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def read(path: Path, advance: Callable[[int], None] = lambda done: None) -> Seen:
+    """One pass over the file, a line at a time."""
+    seen = Seen()
+    with path.open("rb") as lines:
+        number = 0
+        while line := lines.readline(LINE_BYTES + 1):
+            number += 1
+            if len(line) > LINE_BYTES:
+                seen.fault("line-size", number)
+                while line and not line.endswith(b"\n"):
+                    line = lines.readline(LINE_BYTES)
+            elif line.strip():
+                look(line, number, seen)
+            advance(number)
+    seen.lines = number
+    return seen
+
+
+def _onwards(advance: Callable[[int], None], before: int, done: int) -> None:
+    advance(before + done)
+
+
+def count(path: Path) -> int:
+    """Lines that are not empty; 0 where there is no such file."""
+    if not path.is_file() or path.is_symlink():
+        return 0
+    with path.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+def look(line: bytes, number: int, seen: Seen) -> None:
+    seen.rows += 1
+    odd: list[str] = []
+    try:
+        row = json.loads(line.decode("utf-8"), parse_constant=lambda name: odd.append(name))
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        return seen.fault("line", number)
+    if odd:
+        seen.fault("not-a-number", number)
+    if b"\\ud" in line.lower() and any(
+        0xD800 <= ord(letter) < 0xE000 for letter in json.dumps(row, ensure_ascii=False)
+    ):
+        seen.fault("surrogate", number)
+    for column, value in row.items():
+        seen.types.setdefault(column, Counter())[kind(value)] += 1
+    messages: Any = row.get("messages")
+    if not is_conversation(messages):
+        return seen.fault("roles", number)
+    if extract_boxed(messages[1]["content"]) is None:
+        seen.fault("box", number)
+    seen.problems[identity(messages[0]["content"])] += 1
+    return None
+
+
+def is_conversation(messages: Any) -> bool:
+    try:
+        return [turn["role"] for turn in messages] == ["user", "assistant"] and all(
+            isinstance(turn["content"], str) and turn["content"].strip() for turn in messages
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def kind(value: Any) -> str:
+    """The type that a column of the stock JSON reader would take; whole and broken numbers go together."""
+    if value is None:
+        return "null"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def of_split(where: str, split: str, seen: Seen) -> Iterator[Finding]:
+    if seen.rows > MAX_ROWS[split]:
+        problem = f"{seen.rows:,} rows; the contract allows {MAX_ROWS[split]:,}"
+        yield Finding("counts", where, problem, "sample it down")
+    elif not seen.rows:
+        yield Finding("counts", where, "no rows", "write some")
+    for name, (what, fix) in FAULTS.items():
+        numbers = seen.faults.get(name, [])
+        if numbers:
+            fatal = name != "box" or len(numbers) > TOLERATED_SHARE * seen.rows
+            yield Finding(name, f"{where}:{numbers[0]}", f"{some(numbers)}: {what}", fix, fatal)
+    for column, types in seen.types.items():
+        present = set(types) - {"null"}
+        if len(present) > 1:
+            problem = (
+                f"column {shown(column)} holds {' and '.join(sorted(present))}; the stock JSON reader takes one type"
+            )
+            yield Finding("column-type", where, problem, "leave the column out, or make it one type")
+        elif column != "messages" and types.total() < seen.rows:
+            problem = f"column {shown(column)} is in {types.total():,} of {seen.rows:,} rows; the stock JSON reader may refuse that"
+            yield Finding("column-missing", where, problem, "leave the column out, or write it everywhere", False)
+    again = sum(count - 1 for count in seen.problems.values())
+    if again:
+        fatal = again > TOLERATED_SHARE * seen.rows
+        problem = f"{again:,} rows ({again / seen.rows:.1%}) repeat a problem of the same file"
+        yield Finding("duplicates", where, problem, "drop them: they are learnt by heart rather than better", fatal)
+
+
+def some(numbers: list[int]) -> str:
+    named = ", ".join(map(str, numbers[:SHOWN])) + (
+        f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else ""
+    )
+    return f"line{'s' if len(numbers) > 1 else ''} {named}"

@@ -1,0 +1,236 @@
+"""Runs a submission's three functions and says what they do, as JSON. Alone in a process of its own, in either stack.
+
+    python probe.py JOB.json OUT.json
+
+JOB: {"submission", "dataset", "model", "readable"}: the unpacked folder, the dataset's path as the config has it, a
+folder with a tokenizer, and the folders that may be read besides. Standard library and the stack only, Python 3.10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+MAX_TOKENS = 2048
+BATCH = 500
+SHOWN = 5  # rows named for each fault
+
+NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+PROCESSES = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
+SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/run", "/opt")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+class Watch:
+    """An audit hook: what the submission's code asked of the machine, and a refusal of the network."""
+
+    def __init__(self, readable: Iterable[str], writable: Iterable[str]) -> None:
+        prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parent))
+        self.writable = tuple(os.path.realpath(path) for path in writable)
+        self.readable = tuple(os.path.realpath(path) for path in (*readable, *prefixes)) + self.writable + SYSTEM
+        self.seen: dict[str, list[str]] = {"network": [], "process": [], "read": [], "write": []}
+        self.on = False
+        sys.addaudithook(self.hook)
+
+    def hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event in NETWORK:
+            self.note("network", f"{event} {args[1:2] if event == 'socket.connect' else args[:1]}")
+            raise PermissionError("a submission may not use the network")
+        if event in PROCESSES:
+            self.note("process", f"{event} {args[0]!r}")
+        elif event == "open" and isinstance(args[0], str | bytes):
+            self.opened(os.fsdecode(args[0]), args[1], args[2] or 0)
+
+    def opened(self, name: str, mode: str | None, flags: int) -> None:
+        path = os.path.realpath(name)
+        writes = bool(flags & WRITES) or any(letter in (mode or "") for letter in "wax+")
+        roots = (*self.writable, "/dev") if writes else self.readable
+        if not any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots):
+            self.note("write" if writes else "read", path)
+
+    def note(self, kind: str, what: str) -> None:
+        if len(self.seen[kind]) < SHOWN and what not in self.seen[kind]:
+            self.seen[kind].append(what)
+
+
+def load_module(folder: Path) -> Any:
+    """The submission's sft_utils as a module."""
+    spec = importlib.util.spec_from_file_location("sft_utils", folder / "sft_utils.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sft_utils"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_digest(rows: Iterable[Any]) -> str:
+    """sha256 over the turns of all rows in order, role and text: the same in every version of `datasets`."""
+    digest = hashlib.sha256()
+    for row in rows:
+        turns = [[str(turn.get(key)) for key in ("role", "content")] for turn in row.get("messages") or ()]
+        digest.update(json.dumps(turns).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def load_splits(module: Any, dataset: str) -> dict[str, Any]:
+    """{"train", "validation"} as `load_datasets` gives them; TypeError where those are no two data sets."""
+    loaded = module.load_datasets(dataset)
+    if not isinstance(loaded, tuple | list) or len(loaded) != 2:
+        raise TypeError(f"load_datasets returns {type(loaded).__name__}, not the two data sets (train, eval)")
+    for split in loaded:
+        if "messages" not in getattr(split, "column_names", ()):
+            raise TypeError(f"load_datasets returns {type(split).__name__} without a column `messages`")
+    return dict(zip(("train", "validation"), loaded))  # noqa: B905 - Python 3.10's zip is meant
+
+
+def signatures(module: Any) -> dict[str, list[Any]]:
+    """name -> [[parameter, default or None], …] of the three functions; missing ones are left out."""
+    names = ("get_tokenizer", "load_datasets", "apply_chat_template")
+    functions = {name: getattr(module, name) for name in names if callable(getattr(module, name, None))}
+    return {
+        name: [
+            [parameter.name, None if parameter.default is parameter.empty else repr(parameter.default)]
+            for parameter in inspect.signature(function).parameters.values()
+        ]
+        for name, function in functions.items()
+    }
+
+
+def rendered(module: Any, tokenizer: Any, row: Any, task: str) -> str:
+    example = module.apply_chat_template({"messages": row["messages"]}, tokenizer, task)
+    text = example["text"] if isinstance(example, dict) else None
+    if not isinstance(text, str):
+        raise TypeError(f'apply_chat_template(…, "{task}") gives no text in example["text"]')
+    return text
+
+
+def faults_of(ids: list[int], prompt: list[int], tokenizer: Any) -> list[str]:
+    """What is wrong with one rendered example, by name; an example may have several."""
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    body, found = ids, []
+    if bos is not None and bos != eos:
+        count = ids.count(bos)
+        found += ["bos-missing"] if ids[:1] != [bos] else []
+        found += ["bos-double"] if count > 1 else []
+        body = ids[1:]
+    if ids[: len(prompt)] != prompt:
+        found.append("boundary")
+    found += ["eos-missing"] if ids[-1:] != [eos] else []
+    found += ["eos-double"] if body.count(eos) > 1 else []
+    return found + (["length"] if len(ids) > MAX_TOKENS else [])
+
+
+def is_conversation(messages: Any) -> bool:
+    try:
+        return [turn["role"] for turn in messages] == ["user", "assistant"] and all(
+            isinstance(turn["content"], str) and turn["content"].strip() for turn in messages
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def tokens(
+    module: Any, tokenizer: Any, splits: dict[str, Any], advance: Callable[[int], object] = lambda done: None
+) -> dict[str, Any]:
+    """Counts, lengths and faults of every example as the trainer would see it, and data.json's digest of its token ids."""
+    told: dict[str, Any] = {"faults": {}, "tokens": {}, "token_ids_sha256": {}, "longest": 0}
+    before = 0
+    for split, rows in splits.items():
+        total, digest = 0, hashlib.sha256()
+        for start in range(0, len(rows), BATCH):
+            part = [rows[index] for index in range(start, min(start + BATCH, len(rows)))]
+            good = [(start + index, row) for index, row in enumerate(part) if is_conversation(row.get("messages"))]
+            bad = {start + index for index in range(len(part))} - {index for index, _ in good}
+            for index in sorted(bad):
+                _count(told["faults"], "roles", f"{split} row {index}")
+            whole = _ids(tokenizer, [rendered(module, tokenizer, row, "sft") for _, row in good])
+            asked = _ids(tokenizer, [rendered(module, tokenizer, row, "generation") for _, row in good])
+            for (index, _), ids, prompt in zip(good, whole, asked):  # noqa: B905
+                total += len(ids)
+                digest.update(json.dumps(ids).encode())
+                told["longest"] = max(told["longest"], len(ids))
+                for name in faults_of(ids, prompt, tokenizer):
+                    extra = f" ({len(ids):,} tokens)" if name == "length" else ""
+                    _count(told["faults"], name, f"{split} row {index}{extra}")
+            advance(before + start + len(part))
+        before += len(rows)
+        told["tokens"][split], told["token_ids_sha256"][split] = total, digest.hexdigest()
+    return told
+
+
+def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    return list(tokenizer(texts).input_ids) if texts else []
+
+
+def _count(faults: dict[str, Any], name: str, where: str) -> None:
+    entry = faults.setdefault(name, {"count": 0, "rows": []})
+    entry["count"] += 1
+    if len(entry["rows"]) < SHOWN:
+        entry["rows"].append(where)
+
+
+def same_text_twice(module: Any, tokenizer: Any, splits: dict[str, Any]) -> bool:
+    """Whether the template renders the first row the same way twice."""
+    row = next((row for row in splits["train"] if is_conversation(row.get("messages"))), None)
+    return row is None or len({rendered(module, tokenizer, row, "sft") for _ in range(2)}) == 1
+
+
+def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
+    """Fills `told` stage by stage, so that what was found before a failure is not lost."""
+    told["versions"] = {name: importlib.metadata.version(name) for name in ("datasets", "transformers")}
+    watch = Watch((job["submission"], job["model"], *job["readable"]), (job["writable"],))
+    told["asked"] = watch.seen
+    watch.on = True
+    told["stage"] = "import"
+    module = load_module(Path(job["submission"]))
+    told["signatures"] = signatures(module)
+    if len(told["signatures"]) < 3:
+        return
+    told["stage"] = "load_datasets"
+    splits = load_splits(module, job["dataset"])
+    told["rows"] = {name: len(rows) for name, rows in splits.items()}
+    told["digests"] = {name: rows_digest(rows) for name, rows in splits.items()}
+    told["again"] = {name: rows_digest(rows) for name, rows in load_splits(module, job["dataset"]).items()}
+    if job.get("rows_only"):
+        return
+    told["stage"] = "get_tokenizer"
+    tokenizer = module.get_tokenizer(job["model"])
+    told["special"] = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "pad_token")}
+    told["pad_is_eos"] = tokenizer.pad_token_id in (None, tokenizer.eos_token_id)
+    told["stage"] = "apply_chat_template"
+    told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
+    progress = Path(job["writable"]) / "progress"
+    told |= tokens(module, tokenizer, splits, lambda done: progress.write_text(str(done)))
+    told["prompt_end"] = rendered(module, tokenizer, {"messages": [{"role": "user", "content": "1"}]}, "generation")[
+        -20:
+    ]
+
+
+def main() -> int:
+    """Writes what was found to OUT.json; 0 where all stages were reached, else 1."""
+    job, out = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), Path(sys.argv[2])
+    told: dict[str, Any] = {"stage": "start"}
+    started = time.monotonic()
+    try:
+        probe(job, told)
+        told["stage"] = "done"
+    except BaseException as error:  # SystemExit too: the submission's code may call it
+        told["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    told["seconds"] = round(time.monotonic() - started, 1)
+    out.write_text(json.dumps(told, default=str), encoding="utf-8")
+    return 0 if told["stage"] == "done" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

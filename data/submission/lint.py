@@ -1,0 +1,130 @@
+"""Looks at a submission as the machine that retrains it will: every check, all problems at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from data.submission import sandbox, tokenizer
+from data.submission.checks import behaviour, code, config, files, rows
+from data.submission.checks.findings import Finding
+from eval import benchmarks
+from eval.console import progress
+
+DATASET = "dataset"  # its folder in what `writer` writes
+# Code that does one of these is read and not run.
+NOT_RUN = {"process", "dynamic", "write", "network"}
+
+
+@dataclass
+class Report:
+    """What was found, and what the three functions told when they were run ({} where they were not)."""
+
+    findings: list[Finding]
+    told: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    stand_in: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not any(finding.fatal for finding in self.findings)
+
+
+def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None = None, model: str = "") -> Report:
+    """All findings about the submission in `folder`; what is run there writes below `work` only.
+
+    With `benchmarks_dir`, training rows that are problems of one of its benchmarks too. `model` is where the tokenizer
+    is taken from, if not from the config's own model.
+    """
+    settings, _, _ = config.read(text_of(folder / config.NAME))
+    dataset = dataset_folder(settings)
+    found = [
+        *files.findings(folder, dataset),
+        *encoding(folder),
+        *config.findings(text_of(folder / config.NAME), folder),
+        *code.findings(text_of(folder / code.NAME)),
+    ]
+    total = sum(rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS)
+    with progress(console, "read the rows", total, "row") as advance:
+        found += rows.findings(folder / dataset, advance, tests(benchmarks_dir))
+    report = Report(found, settings=settings)
+    run_functions(report, folder, dataset, work, console, model)
+    report.findings.sort(key=lambda finding: not finding.fatal)
+    return report
+
+
+def tests(folder: Path | None) -> dict[str, set[bytes]]:
+    """The problems of every benchmark in `folder`, by name; the demo keeps its own beside train and validation."""
+    names = set(benchmarks.names(folder)) - rows.MAX_ROWS.keys() if folder else ()
+    return {name: {rows.identity(each.problem) for each in benchmarks.load(name, folder).problems} for name in names}
+
+
+def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console, model: str) -> None:
+    """Adds what the functions do when they are run, unless reading them says that they should not be."""
+    reasons = {finding.check for finding in report.findings if finding.fatal}
+    unreadable = reasons & {"syntax", "file", "line", "line-size"}
+    if unreadable or (reasons & NOT_RUN):
+        why = ", ".join(sorted(unreadable or reasons & NOT_RUN))
+        fix = "mend that first, then look again"
+        report.findings.append(
+            Finding("not-run", code.NAME, f"the functions were not run, because of {why}", fix, False)
+        )
+        return
+    model = model or str(report.settings.get("model_name_or_path") or "")
+    report.stand_in = tokenizer.write(model, work / "model")
+    job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
+    lines = {split: rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS}
+    first = sandbox.start("probe.py", folder, work / "first", job)
+    others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
+    second = sandbox.start("probe.py", folder, work / "second", job | {"rows_only": True}, **others)
+    with progress(console, "run the functions", sum(lines.values()), "row") as advance:
+        report.told = first.wait(advance=advance)
+    again = second.wait()
+    packing = report.settings.get("packing") is True
+    report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))
+
+
+def dataset_folder(settings: dict[str, Any]) -> str:
+    """Where the rows lie in the submission: as the config says, where that is a path inside."""
+    named = settings.get("dataset_name_or_path")
+    inside = (
+        isinstance(named, str) and not PurePosixPath(named).is_absolute() and ".." not in PurePosixPath(named).parts
+    )
+    return str(PurePosixPath(str(named))) if named and inside else DATASET
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that people write; "" where it is missing, too large or a link, which other checks say."""
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > files.TEXT_BYTES:
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def encoding(folder: Path) -> list[Finding]:
+    found = []
+    for name in files.NEEDED:
+        path = folder / name
+        if path.is_file() and "\ufffd" in text_of(path):
+            found.append(Finding("encoding", name, "this is not UTF-8", "save it as UTF-8"))
+    return found
+
+
+def show(report: Report, name: str, console: Console) -> None:
+    """The table of findings, then one line that says how it stands."""
+    if report.findings:
+        table = Table("check", "where", "what is wrong", "how to fix it")
+        for finding in report.findings:
+            style = "bold red" if finding.fatal else "yellow"
+            cells = (finding.where, finding.problem, finding.fix)
+            table.add_row(Text(finding.check, style=style), *map(Text, cells))
+        console.print(table)
+    if report.stand_in:
+        console.print(f"note: {report.stand_in}", markup=False)
+    fatal = sum(finding.fatal for finding in report.findings)
+    said = f"{fatal} to mend" if fatal else "nothing to mend"
+    console.print(f"{name}: {said}, {len(report.findings) - fatal} to know", markup=False)

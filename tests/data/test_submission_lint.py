@@ -1,0 +1,365 @@
+"""Every trap has a seeded fault here, which its check names; a good submission raises none of them."""
+
+import json
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data.submission import lint
+from data.submission.checks import behaviour, code, config, files, rows
+from data.submission.inside import probe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+GOOD_CONFIG = {
+    "model_name_or_path": "meta-llama/Llama-3.2-1B",
+    "dataset_name_or_path": "dataset",
+    "dataset_mode": "local",
+    "num_train_epochs": 3,
+    "learning_rate": 2.0e-05,
+    "lr_scheduler_type": "cosine",
+    "per_device_train_batch_size": 4,
+    "packing": False,
+    "bf16": True,
+    "gradient_checkpointing": True,
+    "gradient_checkpointing_kwargs": {"use_reentrant": False},
+    "output_dir": "checkpoints",
+    "save_strategy": "steps",
+    "save_steps": 0.1,
+    "report_to": "none",
+    "seed": 42,
+}
+
+
+def row(problem: str = "What is 2 + 3?", solution: str = r"Five: $\boxed{5}$.", **more) -> dict:
+    turns = [{"role": "user", "content": problem}, {"role": "assistant", "content": solution}]
+    return {"messages": turns} | more
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A good submission: this project's own sft_utils.py, a hundred rows and two of validation."""
+    (tmp_path / "sft_config.yaml").write_text(yaml.safe_dump(GOOD_CONFIG))
+    (tmp_path / "sft_utils.py").write_text((ROOT / "sft_utils.py").read_text())
+    write_rows(tmp_path, "train", [row(f"What is 2 + {number}?") for number in range(100)])
+    write_rows(tmp_path, "validation", [row(f"What is 3 + {number}?") for number in range(2)])
+    return tmp_path
+
+
+def write_rows(folder: Path, split: str, lines: list) -> None:
+    (folder / "dataset").mkdir(exist_ok=True)
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    (folder / "dataset" / f"{split}.jsonl").write_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def static(folder: Path) -> list:
+    """What reading alone finds."""
+    return [
+        *files.findings(folder, "dataset"),
+        *config.findings((folder / "sft_config.yaml").read_text(), folder),
+        *code.findings((folder / "sft_utils.py").read_text()),
+        *rows.findings(folder / "dataset"),
+    ]
+
+
+def test_a_good_submission_raises_no_alarm(folder):
+    assert static(folder) == []
+
+
+def test_every_finding_says_where_and_how_to_mend_it(folder):
+    (folder / "sft_config.yaml").write_text("learning_rate: 2e-5\noutput_dir: /tmp/x\nlr_sheduler_type: cosine\n")
+    (folder / "sft_utils.py").write_text("import torch\nimport os\nprint(os.environ)\n")
+    found = static(folder)
+    assert len(found) >= 9, "all problems at once"
+    assert all(finding.where and finding.problem and finding.fix for finding in found)
+    assert {"sft_config.yaml:1", "sft_config.yaml:3", "sft_utils.py:1", "sft_utils.py:3"} <= {
+        each.where for each in found
+    }
+
+
+# What is added to the good config, as YAML text -> (check, fatal).
+CONFIG_FAULTS = {
+    "learning_rate: 2e-5": ("value-type", True),
+    "bf16: 'true'": ("value-type", True),
+    "seed: 4.5": ("value-type", True),
+    "packing: 1": ("value-type", True),
+    "warmup_steps: 0.03": ("value-type", True),  # a share, to transformers 5 only
+    "completion_only_loss: true": ("unknown-key", True),
+    "max_length: 1024": ("unknown-key", True),
+    "lerning_rate: 0.1": ("unknown-key", True),
+    "lr_scheduler_type: cosin": ("value-choice", True),
+    "optim: muon": ("value-choice", True),
+    "dataset_mode: locall": ("value-choice", True),
+    "learning_rate: 2.0": ("value-range", True),
+    "per_device_train_batch_size: 0": ("value-range", True),
+    "output_dir: /tmp/out": ("absolute-path", True),
+    "model_name_or_path: ~/models/llama": ("absolute-path", True),
+    "dataset_name_or_path: ../data": ("outside-path", True),
+    "dataset_name_or_path: data/built/mine": ("dataset-path", True),
+    "output_dir: results": ("output-dir", True),
+    "save_strategy: 'no'": ("saving", False),
+    "save_strategy: best": ("saving", True),
+    "load_best_model_at_end: true": ("saving", True),
+    "max_steps: 0": ("saving", True),
+    "report_to: wandb": ("report-to", True),
+    "report_to: [tensorboard, mlflow]": ("report-to", True),
+    "report_to: tensorboard": ("report-to", False),
+    "push_to_hub: true": ("hub", True),
+    "optim: adamw_bnb_8bit": ("package", True),
+    "use_liger_kernel: true": ("package", True),
+    "deepspeed: ds.json": ("launch", True),
+    "use_cpu: true": ("launch", True),
+    "resume_from_checkpoint: checkpoints/run/checkpoint-8": ("resume", True),
+    "dataset_mode: online": ("dataset-mode", True),
+    "remove_unused_columns: false": ("columns", True),
+    "max_steps: 100": ("steps", False),
+    "packing: true": ("packing", False),
+    "seed: 1\nseed: 2": ("duplicate-key", True),
+    "seed: [1": ("yaml", True),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CONFIG_FAULTS.items(), ids=CONFIG_FAULTS)
+def test_a_fault_of_the_config_is_named(text, expected, folder):
+    key = text.split(":")[0]
+    good = {name: value for name, value in GOOD_CONFIG.items() if name != key}
+    found = config.findings(yaml.safe_dump(good) + text + "\n", folder)
+    assert [(each.check, each.fatal) for each in found] == [expected]
+
+
+@pytest.mark.parametrize("key", ["model_name_or_path", "dataset_name_or_path", "output_dir"])
+def test_a_key_that_the_parser_demands_is_missed(key, folder):
+    found = config.findings(yaml.safe_dump({name: value for name, value in GOOD_CONFIG.items() if name != key}), folder)
+    assert [(each.check, key in each.problem) for each in found] == [("missing-key", True)]
+
+
+def test_a_config_without_report_to_means_every_service(folder):
+    found = config.findings(yaml.safe_dump({k: v for k, v in GOOD_CONFIG.items() if k != "report_to"}), folder)
+    assert [each.check for each in found] == ["report-to"]
+
+
+def test_hostile_yaml_is_said_not_run(folder):
+    for text in ("- a list", "", "a: &a [x,x]\nb: &b [*a,*a]\nc: !!python/object/apply:os.system [ls]", "{" * 5000):
+        found = config.findings(text, folder)
+        assert found and found[0].check in {"yaml", "unknown-key"}
+
+
+# Code that is put at the end of the good sft_utils.py -> the check that names it.
+CODE_FAULTS = {
+    "import torch": "import",
+    "from eval.records import Problem": "import",
+    "from .helpers import x": "import",
+    "from os.path import *": "import",
+    "import urllib.request": "network",
+    "import socket": "network",
+    "x = load_dataset('AI-MO/NuminaMath-CoT')": "network",
+    "x = AutoTokenizer.from_pretrained('x', trust_remote_code=True)": "network",
+    "URL = 'https://example.org/rows.jsonl'": "network",
+    "import subprocess": "process",
+    "import ctypes": "process",
+    "import importlib": "dynamic",
+    "x = eval('1')": "dynamic",
+    "import os\nx = os.environ['HOME']": "environment",
+    "from os import getenv": "environment",
+    "x = Path.home()": "environment",
+    "x = Path(__file__).parent": "environment",
+    "x = open('cache.json', 'w')": "write",
+    "Path('x').write_text('y')": "write",
+    "DATA = '/home/me/data'": "absolute-path",
+    "DATA = '../data'": "outside-path",
+    "import random\nx = random.random()": "random",
+    "import tomllib": "newer-name",
+    "from datasets import List": "newer-name",
+    "from typing import Self": "newer-name",
+    "x = AutoTokenizer.from_pretrained('x', dtype='auto')": "newer-name",
+    "def f[T](x: T): ...": "syntax",
+    "try: ...\nexcept* ValueError: ...": "syntax",
+    "def get_tokenizer(name): ...": "signature",
+    "def load_datasets(dataset_name_or_path, split): ...": "signature",
+    "def apply_chat_template(example, tok, task): ...": "signature",
+    "def load_datasets(dataset_name_or_path):\n    return load_dataset('json')['train'].select(range(9))": "reduction",
+    "def load_datasets(dataset_name_or_path):\n    return load_dataset('json', split='train[:10%]')": "reduction",
+}
+
+
+@pytest.mark.parametrize(("text", "check"), CODE_FAULTS.items(), ids=CODE_FAULTS)
+def test_a_fault_of_the_code_is_named(text, check):
+    found = code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n")
+    assert {each.check for each in found} == {check}
+    assert all(each.fatal for each in found) == (check not in {"random", "reduction"})
+
+
+def test_a_missing_function_is_named():
+    assert [each.check for each in code.findings("def get_tokenizer(model_name_or_path, set_pad_token=True): ...")] == [
+        "signature"
+    ] * 2
+
+
+def test_more_parameters_with_a_default_are_fine():
+    text = (ROOT / "sft_utils.py").read_text().replace("task: str) -> dict:", "task: str, few_shot: int = 0) -> dict:")
+    assert "few_shot" in text and code.findings(text) == []
+
+
+def fill(folder: Path, *, train=None, validation=None, **written: str) -> None:
+    for split, lines in (("train", train), ("validation", validation)):
+        if lines is not None:
+            write_rows(folder, split, lines)
+    for name, text in written.items():
+        (folder / name).write_text(text)
+
+
+MANY = [row(f"What is 2 + {number}?") for number in range(200)]
+FEW = [row("What is 9 + 9?")]
+FILE_FAULTS = {
+    "too many of validation": (lambda f: fill(f, validation=MANY[:101], train=FEW), "counts"),
+    "no rows": (lambda f: fill(f, validation=["", ""]), "counts"),
+    "an empty file": (lambda f: fill(f, validation=[]), "file"),
+    "a missing file": (lambda f: (f / "sft_utils.py").rename(f / "utils.py"), "file"),
+    "a broken line": (lambda f: fill(f, validation=[*FEW, '{"messages": [']), "line"),
+    "a byte order mark": (lambda f: fill(f, validation=["\ufeff" + json.dumps(FEW[0])]), "line"),
+    "a line of 11 MB": (lambda f: fill(f, validation=[row("x" * 11_000_000)]), "line-size"),
+    "NaN": (
+        lambda f: fill(f, validation=[json.dumps(FEW[0] | {"score": float("nan")})]),
+        "not-a-number",
+    ),
+    "half a character": (lambda f: fill(f, validation=[row("\ud800?")]), "surrogate"),
+    "no assistant": (lambda f: fill(f, validation=[{"messages": FEW[0]["messages"][:1]}]), "roles"),
+    "no text": (lambda f: fill(f, validation=[row("What?", " ")]), "roles"),
+    "no box": (lambda f: fill(f, validation=[row("What?", "5")]), "box"),
+    "a box that never closes": (lambda f: fill(f, validation=[row("What?", r"\boxed{5}, \boxed{5")]), "box"),
+    "two types in a column": (
+        lambda f: fill(f, validation=[row("a?", answer=5), row("b?", answer="5")]),
+        "column-type",
+    ),
+    "a column here and there": (lambda f: fill(f, validation=[row("a?", answer=5), row("b?")]), "column-missing"),
+    "duplicates": (lambda f: fill(f, train=[*MANY[:50], *MANY[:50]]), "duplicates"),
+    "a leak": (lambda f: fill(f, validation=[row(" what IS 2 + 7?")]), "leak"),
+    "a token": (lambda f: fill(f, **{"sft_config.yaml": "hub_token: hf_" + "a" * 34}), "secret"),
+    "a key in a row": (lambda f: fill(f, validation=[row("AKIA" + "A" * 16)]), "secret"),
+    "a symlink": (lambda f: (f / "dataset" / "more.jsonl").symlink_to("/etc/passwd"), "symlink"),
+    "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": "{}"}), "stored-features"),
+    "another file": (lambda f: fill(f, **{"notes.txt": "x"}), "stray-file"),
+}
+
+
+@pytest.mark.parametrize(("seed", "check"), FILE_FAULTS.values(), ids=FILE_FAULTS)
+def test_a_fault_of_the_files_is_named(seed, check, folder):
+    seed(folder)
+    found = [*files.findings(folder, "dataset"), *rows.findings(folder / "dataset")]
+    assert check in {each.check for each in found}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("hf_" + "aB3" * 12, "a Hugging Face token"),
+        ("key: sk-ant-api03-" + "x" * 40, "an OpenAI or Anthropic key"),
+        ("ASIA" + "Q" * 16, "an AWS key"),
+        ("ghp_" + "a" * 36, "a GitHub token"),
+        ("github_pat_" + "a" * 60, "a GitHub token"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "a private key"),
+        ("PASSWORD = 'hunter22hunter'", "a password"),
+        ("The Asian market sk-ipped; a password has 8 letters; risk-free", None),
+    ],
+)
+def test_secrets_are_known_by_their_form(line, what):
+    assert files.secrets_in(line.encode()) == ([what] if what else [])
+
+
+def test_two_odd_rows_in_a_thousand_are_told_and_not_refused(folder):
+    lines = [row(f"What is 2 + {number}?") for number in range(1000)]
+    write_rows(folder, "train", [*lines[:-2], row("a?", "no box"), lines[0]])
+    assert {(each.check, each.fatal) for each in rows.findings(folder / "dataset")} == {
+        ("box", False),
+        ("duplicates", False),
+    }
+
+
+def test_a_problem_of_a_benchmark_among_the_training_rows_is_named(folder, tmp_path_factory):
+    benchmarks = tmp_path_factory.mktemp("benchmarks")
+    lines = [{"id": str(number), "problem": f"WHAT is  2 + {number}?", "answer": "5"} for number in (98, 99, 100)]
+    (benchmarks / "sums.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (found,) = rows.findings(folder / "dataset", tests=lint.tests(benchmarks))
+    assert found.check == "benchmark-leak" and "2 of the 3 problems of sums" in found.problem
+
+
+# What a template gives -> what is said of it. {p} and {s}: problem and solution; the tokenizer adds no BOS by itself.
+BOS, EOS = "<|im_start|>", "<|im_end|>"
+TEMPLATE_FAULTS = {
+    "no EOS": (BOS + "Q: {p}\nA: {s}", BOS + "Q: {p}\nA:", False, {"eos-missing"}),
+    "two EOS": (BOS + "Q: {p}\nA: {s}" + EOS * 2, BOS + "Q: {p}\nA:", False, {"eos-double"}),
+    "no BOS": ("Q: {p}\nA: {s}" + EOS, "Q: {p}\nA:", False, {"bos-missing"}),
+    "two BOS": (BOS * 2 + "Q: {p}\nA: {s}" + EOS, BOS * 2 + "Q: {p}\nA:", False, {"bos-double"}),
+    "a trailing space": (BOS + "Q: {p}\nA: {s}" + EOS, BOS + "Q: {p}\nA: ", False, {"boundary"}),
+    "another prompt": (BOS + "Q: {p}\nA: {s}" + EOS, BOS + "Question: {p}\nA:", False, {"boundary"}),
+    "EOS twice by packing": (
+        BOS + "Q: {p}\nA: {s}" + EOS,
+        BOS + "Q: {p}\nA:",
+        True,
+        {"eos-packing", "validation-block"},
+    ),
+    "no EOS, but packing": (BOS + "Q: {p}\nA: {s}", BOS + "Q: {p}\nA:", True, {"validation-block"}),
+    "good": (BOS + "Q: {p}\nA: {s}" + EOS, BOS + "Q: {p}\nA:", False, set()),
+}
+
+
+def told_of(template: str, prompt: str, tokenizer, solution: str = "Five") -> dict:
+    """What the probe tells of a template, in the shape that `behaviour` reads."""
+
+    def apply_chat_template(example, tokenizer, task):
+        turns = [turn["content"] for turn in example["messages"]]
+        form = template if task == "sft" else prompt
+        return example | {"text": form.format(p=turns[0], s=turns[-1])}
+
+    module = types.SimpleNamespace(apply_chat_template=apply_chat_template)
+    splits = {"train": [row("What is 2 + 3?", solution)] * 3, "validation": [row()]}
+    asked = probe.rendered(module, tokenizer, row(), "generation")
+    return {"stage": "done", "rows": {"train": 3, "validation": 1}, "prompt_end": asked} | probe.tokens(
+        module, tokenizer, splits
+    )
+
+
+@pytest.mark.parametrize(("template", "prompt", "packing", "checks"), TEMPLATE_FAULTS.values(), ids=TEMPLATE_FAULTS)
+def test_a_fault_of_the_template_is_named(template, prompt, packing, checks, smollm2_tokenizer):
+    told = told_of(template, prompt, smollm2_tokenizer)
+    found = behaviour.findings(told, {}, {}, packing, stand_in=False)
+    assert {each.check for each in found} == checks
+
+
+@pytest.mark.parametrize("stand_in", [False, True])
+def test_an_example_that_is_too_long_is_named_and_a_stand_in_tokenizer_refuses_none(stand_in, smollm2_tokenizer):
+    told = told_of(BOS + "{p} {s}" + EOS, BOS + "{p}", smollm2_tokenizer, "7 " * 1100)
+    found = behaviour.findings(told, {}, {}, False, stand_in)
+    assert [(each.check, each.fatal, each.where) for each in found] == [
+        ("length", not stand_in, f"train row 0 ({told['longest']:,} tokens)")
+    ]
+
+
+SAME = {"train": "a", "validation": "b"}
+RUN_FAULTS = {
+    "other rows the second time": ({"again": {"train": "c", "validation": "b"}}, {}, "determinism"),
+    "other rows in another process": ({}, {"digests": {"train": "c", "validation": "b"}}, "sharding"),
+    "fewer rows than the file": ({"rows": {"train": 9, "validation": 2}}, {}, "sharding"),
+    "another text the second time": ({"same_text_twice": False}, {}, "determinism"),
+    "pad is EOS": ({"pad_is_eos": True}, {}, "pad"),
+    "the network": ({"asked": {"network": ["socket.connect"]}}, {}, "network"),
+    "a file outside": ({"asked": {"read": ["/etc/x"]}}, {}, "outside-path"),
+    "a failure": ({"stage": "load_datasets", "error": "ValueError: x"}, {}, "runs"),
+    "a decorator that hides parameters": ({"signatures": {"get_tokenizer": [["args", None]]}}, {}, "signature"),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "check"), RUN_FAULTS.values(), ids=RUN_FAULTS)
+def test_what_is_seen_when_it_runs_is_named(first, second, check):
+    good = {"stage": "done", "rows": {"train": 100, "validation": 2}, "digests": SAME, "again": SAME, "faults": {}}
+    found = behaviour.findings(good | first, {"digests": SAME} | second, {"train": 100, "validation": 2}, False, False)
+    assert {each.check for each in found} == {check}
+
+
+def test_there_are_as_many_traps_as_were_promised():
+    named = {check for check, _ in CONFIG_FAULTS.values()} | set(CODE_FAULTS.values())
+    named |= {check for _, check in FILE_FAULTS.values()} | {check for *_, check in RUN_FAULTS.values()}
+    named |= {check for *_, checks in TEMPLATE_FAULTS.values() for check in checks} | {"missing-key", "length"}
+    assert len(named) >= 50
