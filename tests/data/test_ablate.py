@@ -34,7 +34,7 @@ def project(tmp_path, monkeypatch) -> Path:
 def arguments(*recipes: str, **changes: object) -> argparse.Namespace:
     from data.__main__ import _parser
 
-    options = {"--benchmark": "b", "--config": "config.yaml"} | changes
+    options = {"--benchmark": "b", "--benchmarks-dir": "tests", "--config": "config.yaml"} | changes
     flags = [str(text) for name, value in options.items() for text in ((name, value) if value is not True else (name,))]
     return _parser().parse_args(["ablate", *recipes, *flags])
 
@@ -139,7 +139,7 @@ def call(project: Path, *recipes: str, kill_at: str = "") -> subprocess.Complete
         "from data.__main__ import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    options = ["--benchmark", "b", "--config", "config.yaml", "--seeds", "0", "--json"]
+    options = ["--benchmark", "b", "--benchmarks-dir", "tests", "--config", "config.yaml", "--seeds", "0", "--json"]
     # -P: the project's own packages are fakes, which the processes that are started see.
     command = [sys.executable, "-P", "-c", program, "ablate", *recipes, *options]
     return subprocess.run(command, cwd=project, env=os.environ | {"KILL_AT": kill_at}, capture_output=True, text=True)
@@ -231,6 +231,8 @@ REQUESTS = [
     (("good", "lost"), {}, "sft_utils nowhere.py is not there"),
     (("good", "text"), {}, "holds str, not a mapping"),
     (("good", "bad"), {"--budget": "steps=5"}, "write tokens=N"),
+    (("good", "bad"), {"--benchmark": "bb"}, "has no benchmark 'bb'; did you mean 'b'?"),
+    (("good", "bad"), {"--limit": -3}, "--limit -3: it must be a whole number above 0"),
     (("good", "bad"), {"--config": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
     (("good", "data/built/torn"), {}, "validation.jsonl is missing"),
 ]
@@ -300,8 +302,8 @@ def test_copies_of_sources_go_to_the_recipes_that_have_them(project):
     plan = plan_of(project, "one", "two", seeds=(0,), **{"--source": "one=a.jsonl", "--tokenizer": "models/base"})
     ablate(plan, SILENT)
     options = [line["options"] for line in traced(project) if line["step"] == "build"]
-    assert options[0] == ["--json", "--tokenizer", "models/base", "--source", "one=a.jsonl"]
-    assert options[1] == ["--json", "--tokenizer", "models/base"]
+    shared = ["--json", "--tokenizer", "models/base", "--benchmarks-dir", str(project / "tests")]
+    assert options == [[*shared, "--source", "one=a.jsonl"], shared]
 
 
 def test_a_recipe_with_one_source_has_none_to_leave_out(tmp_path):
