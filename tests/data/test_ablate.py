@@ -17,6 +17,7 @@ from data.ablate import ablate, make_plan, parse_budget
 from data.arms import leave_one_out, read_arm, read_arms, read_mapping
 from data.budget import with_budget
 from data.cells import run_cell
+from data.recipe import read_recipe
 from eval.records import UserError
 from tests.data.fake_project import write_data, write_project
 
@@ -295,6 +296,22 @@ def test_leaving_each_source_out_makes_the_other_arms(project):
     assert made["steps"] == ["boxed", {"mix": {"rows": 9, "weights": {"gsm8k": 1}, "caps": {"source": {}}}}]
 
 
+def test_what_leaving_out_makes_is_a_recipe(tmp_path):
+    (tmp_path / "mixed.yaml").write_text(
+        "name: mixed\ntokenizer: models/base\nsources: [{name: gsm8k, path: a.jsonl}, {name: numina, path: b.jsonl}]\n"
+        "steps:\n  - has_box\n  - mix: {rows: 9, weights: {gsm8k: 1, numina/olympiads: 2}, caps: {source: {numina: 5}}}\n"
+        "  - validation: {rows: 2}\n"
+    )
+    first, second = map(read_recipe, leave_one_out(tmp_path / "mixed.yaml", tmp_path / "made"))
+    assert [source.name for source in first.sources] == ["numina"] and [source.name for source in second.sources] == [
+        "gsm8k"
+    ]
+    assert first.steps[1].parameters["weights"] == {"numina/olympiads": 2}
+    assert second.steps[1].parameters["weights"] == {"gsm8k": 1} and second.steps[1].parameters["caps"] == {
+        "source": {}
+    }
+
+
 def test_copies_of_sources_go_to_the_recipes_that_have_them(project):
     (project / "data/recipes").mkdir()
     for name in ("one", "two"):
@@ -405,6 +422,6 @@ def test_the_template_without_eos_is_the_projects_but_for_that():
 
 
 @pytest.mark.parametrize("name", ["no-eos.yaml", "unboxed.yaml", "clean.yaml", "wrong.yaml", "gsm8k.yaml", "math.yaml"])
-def test_its_arms_are_read(name):
+def test_its_arms_and_their_recipes_are_read(name):
     arm = read_arm(f"data/ablations/{name}", ROOT)
-    assert (ROOT / arm.recipe).is_file() and set(arm.allow) <= {"eos", "box"}
+    assert read_recipe(ROOT / arm.recipe).steps and set(arm.allow) <= {"eos", "box"}
