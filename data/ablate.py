@@ -25,6 +25,7 @@ from data.arms import Arm, is_data_set, leave_one_out, read_arms, read_mapping, 
 from data.budget import with_budget
 from data.cells import WORK, Cell, Scoring, make_cell, run_cell
 from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug, write_json
+from eval import benchmarks
 from eval.cluster import connect
 from eval.console import progress
 from eval.records import UserError, first_line
@@ -40,6 +41,7 @@ class Plan:
     config: Path
     scoring: Scoring
     benchmarks: tuple[str, ...]
+    benchmarks_dir: Path | None = None
     control: str | None = None
     leave_one_out: bool = False
     budget: int | None = None
@@ -56,6 +58,9 @@ def make_plan(args: Any, root: Path) -> Plan:
     """The plan of a command line. Raises UserError for what cannot be meant."""
     if len(set(args.seeds)) < len(args.seeds):
         raise UserError(f"--seeds {' '.join(map(str, args.seeds))}: a seed comes twice; name each once.")
+    for option, value in (("--limit", args.limit), ("--max-tokens", args.max_tokens), ("--processes", args.processes)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} {value}: it must be a whole number above 0.")
     gpus = count_gpus()
     copied = {"--limit": args.limit, "--max-tokens": args.max_tokens, "--engine": args.engine}
     arguments = ["--benchmark", args.benchmark]
@@ -71,6 +76,7 @@ def make_plan(args: Any, root: Path) -> Plan:
         config=args.config,
         scoring=Scoring(tuple(arguments), (root / args.reports).resolve()),
         benchmarks=tuple(args.benchmark.split(",")),
+        benchmarks_dir=root / args.benchmarks_dir if args.benchmarks_dir else None,
         control=args.control,
         leave_one_out=args.leave_one_out,
         budget=parse_budget(args.budget) if args.budget else None,
@@ -107,18 +113,22 @@ def ablate(plan: Plan, console: Console) -> tuple[ablation.Ablation, list[str]]:
 
     Raises UserError for a wrong request, before anything is trained, and where a recipe cannot be built.
     """
+    for name in plan.benchmarks:
+        benchmarks.load(name, plan.benchmarks_dir, limit=1)  # raises where there is none: before hours of training
     arms = choose_arms(plan)
     control = choose_control(plan, arms)
     folders = {arm.name: build(arm, plan, console) for arm in arms}
     cells = make_cells(plan, arms, folders, console)
     folder = plan.scoring.reports / ablation.FOLDER / identity(plan, cells, control)
-    record = describe(plan, arms, folders, control, folder)
+    record = describe(plan, arms, folders, control)
+    before = read_json(folder / ablation.CELLS) or {}
+    record["created"] = before.get("created") or datetime.now(UTC).isoformat(timespec="seconds")
+    known = {(told["arm"], told["seed"]): told for told in before.get("cells", [])}
     for told in run_all(plan, cells, console):
-        place = next(
-            place for place, cell in enumerate(cells) if (cell.arm.name, cell.seed) == (told["arm"], told["seed"])
-        )
-        record["cells"][place] = told
-        write_json(folder / ablation.CELLS, record | {"cells": [one for one in record["cells"] if one]})
+        known[told["arm"], told["seed"]] = told
+        places = ((cell.arm.name, cell.seed) for cell in cells)
+        record["cells"] = [known[place] for place in places if place in known]
+        write_json(folder / ablation.CELLS, record)
     write_report(plan.scoring.reports)
     return ablation.load_ablation(folder), problems(record)
 
@@ -268,20 +278,15 @@ def identity(plan: Plan, cells: Sequence[Cell], control: str) -> str:
     return f"{slug(control)}-{key_of(content)[:8]}"
 
 
-def describe(
-    plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], control: str, folder: Path
-) -> dict[str, Any]:
-    """cells.json, but for the cells: an entry each, filled as they finish."""
-    before = read_json(folder / ablation.CELLS) or {}
+def describe(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], control: str) -> dict[str, Any]:
+    """cells.json, but for the cells, which come as they finish."""
     return {
-        "created": before.get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(sys.argv),
         "control": control,
         "benchmarks": list(plan.benchmarks),
         "budget_tokens": plan.budget,
         "seeds": list(plan.seeds),
         "arms": [describe_arm(arm, folders[arm.name], plan.root) for arm in arms],
-        "cells": [None] * (len(arms) * len(plan.seeds)),
     }
 
 
@@ -294,6 +299,6 @@ def describe_arm(arm: Arm, folder: Path, root: Path) -> dict[str, str]:
 
 def problems(record: Mapping[str, Any]) -> list[str]:
     """A sentence for each cell without a result, and for each that is not to be trusted."""
-    cells = [cell for cell in record["cells"] if cell]
+    cells = record["cells"]
     failed = [f"{cell['arm']} seed {cell['seed']} has no result: {cell['error']}" for cell in cells if cell["error"]]
     return [*failed, *(sentence for cell in cells for sentence in cell.get("untrusted") or [])]

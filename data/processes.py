@@ -53,7 +53,8 @@ def follow(
         try:
             while process.poll() is None:
                 time.sleep(POLL_S)
-                say(last_line(log, began))
+                if line := last_line(log, began):
+                    say(line)
         finally:
             end_leftovers(step.place)
             process.wait()

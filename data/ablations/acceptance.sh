@@ -11,5 +11,5 @@ $python -m data demo
 $python -m data ablate $here/clean.yaml $here/wrong.yaml $here/no-eos.yaml $here/unboxed.yaml --seeds ${SEEDS:-0 1} \
   --config $here/config.yaml --budget tokens=${TOKENS:-15000} --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 96
 $python -m data ablate $here/gsm8k.yaml $here/math.yaml --seeds ${REAL_SEEDS:-0} --config $here/config.yaml \
-  --budget tokens=${REAL_TOKENS:-20000} --benchmark gsm8k-test --benchmarks-dir "${BENCH_DIR:-../shared/data/benchmarks}" --limit 100 \
+  --budget tokens=${REAL_TOKENS:-16000} --benchmark gsm8k-test --benchmarks-dir "${BENCH_DIR:-../shared/data/benchmarks}" --limit 100 \
   --max-tokens 256

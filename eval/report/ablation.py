@@ -38,6 +38,7 @@ from eval.store import read_object
 
 FOLDER, CELLS, RESULT = "ablations", "cells.json", "ablation.json"
 NAME_CHARACTERS = 40
+UNEQUAL_TOKENS = 1.05
 
 
 @dataclass(frozen=True)
@@ -167,15 +168,31 @@ def sentences(table: Table, record: Mapping[str, Any]) -> list[str]:
             f"Seeds of one recipe differ by {100 * sd:.1f} points (standard deviation, pooled, {freedom} degrees of freedom); "
             "intervals and p-values count it."
         )
+    elif any(len(row.seeds) > 1 for row in table.rows):
+        said.append(
+            "Next to nothing is right, or wrong, so the seeds show no spread: the intervals are about other problems."
+        )
     elif len(table.rows) > 1:
         said.append(
             "One seed a recipe: the intervals are about other problems, and say nothing about another training of the same "
             "recipe."
         )
+    if said_of_tokens := token_sentence(table, bool(record.get("budget_tokens"))):
+        said.append(said_of_tokens)
     failed = [f"{plain(cell['arm'])} seed {cell['seed']}" for cell in record["cells"] if cell.get("error")]
     if failed:
         said.append(f"Without a result: {join_words(failed)}.")
     return said
+
+
+def token_sentence(table: Table, budgeted: bool) -> str:
+    """How far apart the arms' training tokens are, in one sentence; "" where they are equal to a twentieth, or not known."""
+    known = {row.name: row.tokens_seen for row in table.rows if row.tokens_seen}
+    if not known or max(known.values()) <= UNEQUAL_TOKENS * min(known.values()):
+        return ""
+    (least, fewest), (most, largest) = (pick(known.items(), key=lambda one: one[1]) for pick in (min, max))
+    fix = "" if budgeted else "; --budget tokens=N gives all the same"
+    return f"Training tokens differ: {plain(least)} saw {fewest:,}, {plain(most)} {largest:,}{fix}."
 
 
 def verdict(row: ArmRow, control: str) -> str:

@@ -135,6 +135,7 @@ def write_project(root: Path) -> Path:
     files = {
         "launch.py": LAUNCH,
         "sft.py": "",
+        "tests/b.jsonl": '{"id": "p0", "problem": "What is 0?", "answer": "0"}\n',
         "sft_utils.py": "ordinary",
         "deepspeed_zero3.yaml": "",
         "data/__init__.py": "",

@@ -17,6 +17,7 @@ from data.ablate import ablate, make_plan, parse_budget
 from data.arms import leave_one_out, read_arm, read_arms, read_mapping
 from data.budget import with_budget
 from data.cells import run_cell
+from data.recipe import read_recipe
 from eval.records import UserError
 from tests.data.fake_project import write_data, write_project
 
@@ -34,7 +35,7 @@ def project(tmp_path, monkeypatch) -> Path:
 def arguments(*recipes: str, **changes: object) -> argparse.Namespace:
     from data.__main__ import _parser
 
-    options = {"--benchmark": "b", "--config": "config.yaml"} | changes
+    options = {"--benchmark": "b", "--benchmarks-dir": "tests", "--config": "config.yaml"} | changes
     flags = [str(text) for name, value in options.items() for text in ((name, value) if value is not True else (name,))]
     return _parser().parse_args(["ablate", *recipes, *flags])
 
@@ -139,7 +140,7 @@ def call(project: Path, *recipes: str, kill_at: str = "") -> subprocess.Complete
         "from data.__main__ import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    options = ["--benchmark", "b", "--config", "config.yaml", "--seeds", "0", "--json"]
+    options = ["--benchmark", "b", "--benchmarks-dir", "tests", "--config", "config.yaml", "--seeds", "0", "--json"]
     # -P: the project's own packages are fakes, which the processes that are started see.
     command = [sys.executable, "-P", "-c", program, "ablate", *recipes, *options]
     return subprocess.run(command, cwd=project, env=os.environ | {"KILL_AT": kill_at}, capture_output=True, text=True)
@@ -231,6 +232,8 @@ REQUESTS = [
     (("good", "lost"), {}, "sft_utils nowhere.py is not there"),
     (("good", "text"), {}, "holds str, not a mapping"),
     (("good", "bad"), {"--budget": "steps=5"}, "write tokens=N"),
+    (("good", "bad"), {"--benchmark": "bb"}, "has no benchmark 'bb'; did you mean 'b'?"),
+    (("good", "bad"), {"--limit": -3}, "--limit -3: it must be a whole number above 0"),
     (("good", "bad"), {"--config": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
     (("good", "data/built/torn"), {}, "validation.jsonl is missing"),
 ]
@@ -293,6 +296,22 @@ def test_leaving_each_source_out_makes_the_other_arms(project):
     assert made["steps"] == ["boxed", {"mix": {"rows": 9, "weights": {"gsm8k": 1}, "caps": {"source": {}}}}]
 
 
+def test_what_leaving_out_makes_is_a_recipe(tmp_path):
+    (tmp_path / "mixed.yaml").write_text(
+        "name: mixed\ntokenizer: models/base\nsources: [{name: gsm8k, path: a.jsonl}, {name: numina, path: b.jsonl}]\n"
+        "steps:\n  - has_box\n  - mix: {rows: 9, weights: {gsm8k: 1, numina/olympiads: 2}, caps: {source: {numina: 5}}}\n"
+        "  - validation: {rows: 2}\n"
+    )
+    first, second = map(read_recipe, leave_one_out(tmp_path / "mixed.yaml", tmp_path / "made"))
+    assert [source.name for source in first.sources] == ["numina"] and [source.name for source in second.sources] == [
+        "gsm8k"
+    ]
+    assert first.steps[1].parameters["weights"] == {"numina/olympiads": 2}
+    assert second.steps[1].parameters["weights"] == {"gsm8k": 1} and second.steps[1].parameters["caps"] == {
+        "source": {}
+    }
+
+
 def test_copies_of_sources_go_to_the_recipes_that_have_them(project):
     (project / "data/recipes").mkdir()
     for name in ("one", "two"):
@@ -300,8 +319,8 @@ def test_copies_of_sources_go_to_the_recipes_that_have_them(project):
     plan = plan_of(project, "one", "two", seeds=(0,), **{"--source": "one=a.jsonl", "--tokenizer": "models/base"})
     ablate(plan, SILENT)
     options = [line["options"] for line in traced(project) if line["step"] == "build"]
-    assert options[0] == ["--json", "--tokenizer", "models/base", "--source", "one=a.jsonl"]
-    assert options[1] == ["--json", "--tokenizer", "models/base"]
+    shared = ["--json", "--tokenizer", "models/base", "--benchmarks-dir", str(project / "tests")]
+    assert options == [[*shared, "--source", "one=a.jsonl"], shared]
 
 
 def test_a_recipe_with_one_source_has_none_to_leave_out(tmp_path):
@@ -403,6 +422,6 @@ def test_the_template_without_eos_is_the_projects_but_for_that():
 
 
 @pytest.mark.parametrize("name", ["no-eos.yaml", "unboxed.yaml", "clean.yaml", "wrong.yaml", "gsm8k.yaml", "math.yaml"])
-def test_its_arms_are_read(name):
+def test_its_arms_and_their_recipes_are_read(name):
     arm = read_arm(f"data/ablations/{name}", ROOT)
-    assert (ROOT / arm.recipe).is_file() and set(arm.allow) <= {"eos", "box"}
+    assert read_recipe(ROOT / arm.recipe).steps and set(arm.allow) <= {"eos", "box"}

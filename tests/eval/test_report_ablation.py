@@ -47,6 +47,20 @@ def test_p_values_are_holms_over_all_arms_and_seeds_have_mcnemars(found: Ablatio
     )
 
 
+@pytest.mark.parametrize(("seen", "budget", "said"), [
+    ((9000, 9300), 9000, ""), ((9000, 18_000), None, "clean saw 9,000, wrong 18,000; --budget tokens=N gives all the same."),
+    ((9000, 18_000), 9000, "clean saw 9,000, wrong 18,000."), ((None, 9000), None, ""),
+])  # fmt: skip
+def test_unequal_training_is_said(seen: tuple[int | None, ...], budget: int | None, said: str, tmp_path: Path) -> None:
+    folder = write_ablation(tmp_path / "reports", {"clean": (80,), "wrong": (60,)})
+    record = json.loads((folder / CELLS).read_text()) | {"budget_tokens": budget}
+    for cell, tokens in zip(record["cells"], seen, strict=True):
+        cell["tokens_seen"] = tokens
+    (folder / CELLS).write_text(json.dumps(record))
+    found = [one for one in load_ablation(folder).tables[0].sentences if one.startswith("Training tokens differ")]
+    assert found == ([f"Training tokens differ: {said}"] if said else [])
+
+
 def test_the_last_checkpoint_stands_for_a_cell(found: Ablation) -> None:
     assert {seed.summary["step"] for row in found.tables[0].rows for seed in row.seeds} == {16}
 
@@ -56,6 +70,12 @@ def test_one_seed_gives_the_exact_paired_test_and_says_what_it_cannot_say(tmp_pa
     row = table.rows[1]
     assert row.over is not None and row.over.problems == row.seeds[0].against and row.p == row.over.p
     assert table.spread is None and table.sentences[-1].startswith("One seed a recipe")
+
+
+def test_arms_without_a_right_answer_have_no_spread_to_count(tmp_path: Path) -> None:
+    (table,) = load_ablation(write_ablation(tmp_path / "reports", {"clean": (0, 0), "wrong": (0, 0)})).tables
+    assert table.spread is None and table.sentences[-1].startswith("Next to nothing is right")
+    assert table.rows[1].p == 1.0
 
 
 def test_an_arm_that_lacks_a_seed_is_compared_by_those_it_has(tmp_path: Path) -> None:
