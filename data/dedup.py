@@ -1,12 +1,13 @@
 """Exact and near duplicates among problems: MinHash through rensa, bands to find candidates, and a rule for whom to keep.
 
-Problems that differ in a number, a sign, or a word such as "least" for "greatest" are different problems however alike
-their sentences are: what decides the answer must agree before similarity is asked at all. So templates of arithmetic
-word problems stay apart, and renamed, reworded or differently typed copies do not.
+Problems that differ in a number, a sign, a formula, or a word such as "least" for "greatest" are different problems
+however alike their sentences are: what decides the answer must agree before similarity is asked at all. So templates of
+arithmetic word problems stay apart, and renamed, reworded or differently typed copies do not.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
 
@@ -29,9 +30,13 @@ LONGEST_ROW = 100_000
 DECIDING_WORDS = (
     "more less fewer greater smaller larger greatest least largest smallest biggest maximum minimum highest lowest most "
     "sum product difference quotient mean median odd even not first last before after increase decrease sin cos tan "
-    "log ln inside outside left right"
+    "log ln inside outside left right same different without positive negative interior exterior distinguishable "
+    "indistinguishable alpha beta gamma theta phi rho pi sqrt"
 )
 DECIDING = frozenset(DECIDING_WORDS.split())
+# What is asked is often a letter of a formula ("Find $x$"), or a word to be spelled.
+DELIMITER = re.compile(r"\\\$|\\[()\[\]]|\$\$")
+CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 PAIRS_AT_A_TIME = 200_000
 ROUNDS = 8  # leaders tried in a bucket, and looks at what is left of a chain: a bound for hostile data
 
@@ -46,11 +51,12 @@ def signatures(texts: Sequence[str]) -> Signatures:
 
     The same text has the same row in every process and order, so chunks may be computed anywhere.
     """
-    tokens = [normalised(text[:LONGEST_ROW]).split() for text in texts]
-    if not tokens:
+    if not len(texts):
         return np.empty((0, HASHES + 1), dtype=np.uint32)
+    bounded = [text[:LONGEST_ROW] for text in texts]
+    tokens = [normalised(text).split() for text in bounded]
     hashes = rensa.RMinHash.digest_matrix_from_token_sets([_shingles(words) for words in tokens], HASHES, SEED)
-    facts = np.array([[_facts(words)] for words in tokens], dtype=np.uint32)
+    facts = np.array([[_facts(*pair)] for pair in zip(bounded, tokens, strict=True)], dtype=np.uint32)
     return np.hstack([np.array(hashes.to_rows(), dtype=np.uint32), facts])
 
 
@@ -106,10 +112,17 @@ def _shingles(words: list[str]) -> list[str]:
     ]
 
 
-def _facts(words: list[str]) -> int:
-    """A digest of the numbers, signs and deciding words, in any order: a reworded problem may change it."""
-    facts = sorted(word for word in words if is_number(word) or not word[0].isalpha() or word in DECIDING)
-    return zlib.crc32(" ".join(facts).encode("utf-8", errors="replace"))
+def _facts(text: str, words: list[str]) -> int:
+    """A digest of what decides the answer, in any order: numbers, signs, deciding words, letters of formulas, words in capitals.
+
+    Between two prices stands no formula, but nothing is made of that: there, single letters are as good as none.
+    """
+    facts = [word for word in words if is_number(word) or not word[0].isalpha() or word in DECIDING]
+    if "$" in text or "\\" in text:
+        formulas = DELIMITER.sub("$", text).split("$")[1::2]
+        facts += [word for word in normalised(" ".join(formulas)).split() if len(word) == 1 and word.isalpha()]
+    facts += CAPITALS.findall(text)
+    return zlib.crc32(" ".join(sorted(facts)).encode("utf-8", errors="replace"))
 
 
 def _bands() -> Iterator[slice]:

@@ -42,6 +42,19 @@ DIFFERENT = [
     ("Compute $3x + 2$ at $x = 4$.", "Compute $3x - 2$ at $x = 4$."),
     ("Find $\\sin 60^\\circ$.", "Find $\\cos 60^\\circ$."),
     ("What is 2 + 3?", "What is 3 + 4?"),
+    (
+        "If $x - y = 6$ and $x + y = 12$, what is the value of $x$?",
+        "If $x - y = 6$ and $x + y = 12$, what is the value of $y$?",
+    ),
+    (
+        "In how many ways can one arrange the letters of the word RADII?",
+        "In how many ways can one arrange the letters of the word TOOT?",
+    ),
+    (
+        "Let $f(x)$ be odd. Is \\(f(f(f(x)))\\) even or odd or neither?",
+        "Let $f(x)$ be odd. Is \\(f(f(x))\\) even or odd or neither?",
+    ),
+    ("I choose two socks of the same color out of 10 socks.", "I choose two socks of different color out of 10 socks."),
 ]
 
 
