@@ -31,7 +31,8 @@ DECIDING_WORDS = (
     "more less fewer greater smaller larger greatest least largest smallest biggest maximum minimum highest lowest most "
     "sum product difference quotient mean median odd even not first last before after increase decrease sin cos tan "
     "log ln inside outside left right same different without positive negative interior exterior distinguishable "
-    "indistinguishable alpha beta gamma theta phi rho pi sqrt"
+    "indistinguishable alpha beta gamma theta phi rho pi sqrt area perimeter "
+    "volume length radius diameter"
 )
 DECIDING = frozenset(DECIDING_WORDS.split())
 # What is asked is often a letter of a formula ("Find $x$"), or a word to be spelled.
