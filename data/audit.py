@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 from rich.console import Console
@@ -24,7 +27,7 @@ from data.examine import Instruments, Seen, examine
 from data.rows import Drop, Row
 from data.sources import Batch, Source, batches, read, size_bytes
 from eval.console import progress
-from eval.records import UserError
+from eval.records import Problem, UserError
 from graders import Verdict, grade_answers
 
 MAX_TOKENS = 2048  # the contract's
@@ -34,6 +37,7 @@ SHOWN_EXAMPLES, EXCERPT_CHARS = 5, 700
 SHOWN_SOURCES = 200
 # Processes need some seconds to start and to index the benchmarks; below so many bytes one is faster.
 BYTES_FOR_PROCESSES = 16 << 20
+SECONDS_TO_ANSWER = 5
 BATCHES_AHEAD = 3  # for each process: a bound on memory
 
 Judged = list[tuple[int, str, str, Verdict]]  # row, last box, stated answer
@@ -74,16 +78,37 @@ def find_instruments(tokenizer: str | None, benchmarks_dir: Path | None, console
         console.print(
             f"no tokens are counted: {DEFAULT_TOKENIZER} is not there (make demo); pass --tokenizer with a model"
         )
-    try:
-        problems = tuple(load_problems(benchmarks_dir))
-    except UserError as error:
-        if benchmarks_dir is not None:
-            raise
-        console.print(f"no benchmark is compared: {error}", markup=False)
-        problems = ()
+    problems = tuple(load_problems(benchmarks_dir)) if benchmarks_dir else _from_hub(console)
     instruments = Instruments(tokenizer, problems)
     _ = instruments.tokenizer  # a wrong name is said before any row is read
     return instruments
+
+
+def _from_hub(console: Console) -> tuple[Problem, ...]:
+    """The problems of the hub's benchmarks; none, said out loud, where it can't be reached."""
+    try:
+        if silent := _silent_hub():
+            raise UserError(f"{silent} does not answer; pass --benchmarks-dir with files NAME.jsonl.")
+        console.print("asking the hub for benchmarks; --benchmarks-dir compares with those of a folder instead")
+        return tuple(load_problems(None))
+    except UserError as error:
+        console.print(f"no benchmark is compared: {error}", markup=False)
+        return ()
+
+
+def _silent_hub() -> str:
+    """The hub's address where nobody answers, since its client would ask again for minutes; "" where that is not known."""
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE or getproxies().get(address.scheme):
+        return ""
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), SECONDS_TO_ANSWER).close()
+        return ""
+    except OSError:
+        return str(constants.ENDPOINT)
 
 
 def source_of(path: str) -> Source:

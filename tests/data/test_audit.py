@@ -17,7 +17,7 @@ from rich.console import Console
 
 import data.audit as processes
 from data.__main__ import main
-from data.audit import audit
+from data.audit import audit, find_instruments
 from data.audit_report import findings, show, write_page
 from data.decontaminate import load_problems
 from data.examine import Instruments, answer_type
@@ -159,6 +159,19 @@ def test_without_tokenizer_or_benchmarks_it_says_what_was_not_checked(tmp_path, 
     assert "not checked" in (tmp_path / "page.html").read_text()
 
 
+def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch, capsys):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # discard: nobody listens
+    monkeypatch.setattr("data.audit.getproxies", dict)
+    console = Console(file=io.StringIO(), width=200)
+    assert find_instruments(None, None, console).problems == ()
+    assert (
+        "no benchmark is compared: http://127.0.0.1:9 does not answer; pass --benchmarks-dir" in console.file.getvalue()
+    )
+
+
 BAD = {
     "nowhere.jsonl": (None, 2, "nowhere.jsonl does not exist"),
     "empty.jsonl": ("", 1, "empty.jsonl has no row that can be read"),
@@ -174,7 +187,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_audited_is_one_sentence(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("data.audit.load_problems", lambda folder: [])
+    monkeypatch.setattr("data.audit._from_hub", lambda console: ())
     content, code, sentence = BAD[name]
     if content is not None:
         (tmp_path / name).write_text(content)
@@ -193,7 +206,7 @@ def test_what_cannot_be_audited_is_one_sentence(name, tmp_path, monkeypatch, cap
 )
 def test_a_wrong_option_is_named_before_any_row_is_read(option, value, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("data.audit.load_problems", lambda folder: load_problems(folder) if folder else [])
+    monkeypatch.setattr("data.audit._from_hub", lambda console: ())
     assert main(["audit", "set.jsonl", option, value]) == 2
     assert sentence in capsys.readouterr().err
 
