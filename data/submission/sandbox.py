@@ -43,14 +43,16 @@ class Run:
 
     def wait(self, timeout_s: float = TIMEOUT_S, advance: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
         """The script's JSON, with "error" where it failed or told nothing; `advance` hears how many rows it has done."""
-        started = time.monotonic()
+        started, before = time.monotonic(), 0
         try:
             while self.process.poll() is None:
                 if time.monotonic() - started > timeout_s:
                     self.stop()
                     return {"stage": "time", "error": f"it was stopped after {timeout_s:.0f} s"}
                 time.sleep(POLL_S)
-                advance(self.done())
+                if (done := self.done()) > before:
+                    advance(done)
+                    before = done
         except BaseException:
             self.stop()
             raise
