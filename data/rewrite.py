@@ -118,18 +118,19 @@ def plain_form(answer: str) -> str:
 
 
 def normal_answer(row: Row) -> Row:
-    """The box in the form that a strict grader accepts: the stated answer's, in `plain_form`; box and answer agree.
+    """The box in the form that a strict grader accepts: `plain_form` of the stated answer where that differs by its
+    formatting alone, else of the box itself. Box and answer agree afterwards, letter for letter.
 
     Only where the grader calls old and new equal; a box that differs from the stated answer is left to `answer_matches`.
     """
     box = extract_boxed(row["solution"])
-    if box is None:
+    if box is None or not row["answer"]:
         return row
-    stated = row["answer"] or box
-    target = plain_form(stated)
-    if target == box == row["answer"] or not target:
+    if box == row["answer"] == plain_form(box):
         return row
-    if not (grade_answer(box, stated).correct and grade_answer(target, stated).correct):
+    verdict = grade_answer(box, row["answer"])
+    target = plain_form(row["answer"] if verdict.normalized else box)
+    if not verdict.correct or not target or not grade_answer(target, box).correct:
         return row
     last = boxes(row["solution"])[-1]
     solution = f"{row['solution'][: last.start]}\\boxed{{{target}}}{row['solution'][last.end :]}"

@@ -12,18 +12,9 @@ import pytest
 from data.__main__ import main
 from data.synthetic import generate
 
-MODEL = "smollm2"
-
-
-@pytest.fixture(scope="module")
-def tokenizer_folder(tmp_path_factory, smollm2_tokenizer) -> Path:
-    folder = tmp_path_factory.mktemp("models") / MODEL
-    smollm2_tokenizer.save_pretrained(folder)
-    return folder
-
 
 @pytest.fixture
-def recipe(tmp_path, tokenizer_folder):
+def recipe(tmp_path, tiny_tokenizer):
     """recipe(steps, **sources): a recipe file over files of these rows; returns its path."""
 
     def write(steps: str, bad_rows: float = 0.5, **sources: list[Any]) -> Path:
@@ -34,7 +25,7 @@ def recipe(tmp_path, tokenizer_folder):
                 b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
             )
             entries.append(f"  - {{name: {name}, path: {path}, bad_rows: {bad_rows}}}\n")
-        text = f"name: test\ntokenizer: {tokenizer_folder}\nsources:\n{''.join(entries)}steps:\n{steps}  - validation: {{rows: 5}}\n"
+        text = f"name: test\ntokenizer: {tiny_tokenizer}\nsources:\n{''.join(entries)}steps:\n{steps}  - validation: {{rows: 5}}\n"
         (tmp_path / "recipe.yaml").write_text(text)
         return tmp_path / "recipe.yaml"
 
@@ -152,7 +143,7 @@ def spoilt(path: Path) -> None:
     path.write_bytes(b"{\n" * 9 + path.read_bytes())
 
 
-STRANGE = "  - language: {other_letters: 0, function_words: 1}\n"
+STRANGE = "  - language: {other_script: 0, function_words: 1}\n"
 # What is wrong -> (steps, what spoils the file, words of the sentence).
 REFUSED = {
     "too many bad rows": ("", spoilt, ["source sums", "9 of 29 rows", "sums.jsonl:1: not JSON", "bad_rows"]),
