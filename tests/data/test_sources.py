@@ -268,5 +268,7 @@ def test_a_hub_that_does_not_answer_is_one_sentence_and_nothing_is_left(tmp_path
     done = build("http://127.0.0.1:9", tmp_path, tiny_tokenizer)
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
-    assert said.startswith("error: ") and "could not be had from the hub" in said and "--source numbers=PATH" in said, said
+    assert said.startswith("error: ") and "could not be had from the hub" in said and "--source numbers=PATH" in said, (
+        said
+    )
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"build.log"}
