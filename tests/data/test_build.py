@@ -172,3 +172,13 @@ def test_what_cannot_be_built_is_one_sentence_and_leaves_nothing(name, recipe, t
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ") and all(word in said for word in words), said
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"build.log"}
+
+
+def test_a_build_that_was_killed_leaves_nothing_that_looks_finished_and_the_next_one_clears_it(
+    recipe, tmp_path, capsys
+):
+    remains = tmp_path / "out/.test-0123456789ab.999999999.partial"
+    remains.mkdir(parents=True)
+    (remains / "train.jsonl").write_text("{}")
+    made = run(capsys, recipe("", sums=problems(20)), "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"build.log", Path(made["folder"]).name}

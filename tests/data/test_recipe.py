@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -99,5 +100,14 @@ def test_the_four_shipped_recipes_are_read_and_say_how_they_are_called():
         assert path.read_text().startswith(f"# python -m data build data/recipes/{path.name}")
 
 
-def test_every_step_is_documented():
-    assert all(step.__doc__ for step in STEPS.values())
+def test_every_step_and_parameter_is_documented():
+    """A line of docs/recipes.md names the step, and what may be said of it."""
+    lines = (Path(__file__).parents[2] / "docs/recipes.md").read_text(encoding="utf-8").splitlines()
+    for name, step in STEPS.items():
+        assert step.__doc__, name
+        line = next((line for line in lines if line.startswith("|") and f"`{name}`" in line.split("|")[1]), "")
+        parameters = [
+            each.name for each in inspect.signature(step).parameters.values() if each.kind is each.KEYWORD_ONLY
+        ]
+        missing = [parameter for parameter in parameters if f"`{parameter}" not in line]
+        assert line and not missing, (name, missing)
