@@ -11,6 +11,8 @@ import pytest
 
 from data.__main__ import main
 from data.synthetic import generate
+from graders import extract_boxed
+from sft_utils import load_datasets
 
 
 @pytest.fixture
@@ -172,6 +174,20 @@ def test_what_cannot_be_built_is_one_sentence_and_leaves_nothing(name, recipe, t
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ") and all(word in said for word in words), said
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"build.log"}
+
+
+def test_damaged_rows_say_so_and_every_version_of_a_row_has_the_same_columns(recipe, tmp_path, capsys):
+    steps = "  - damage: {unboxed: 0.1, wrong_answers: 0.2}\n"
+    rows = [*problems(100), *({"problem": row["problem"], "solution": row["solution"]} for row in problems(20, seed=9))]
+    folder = run(capsys, recipe(steps, sums=rows), "--out", tmp_path)["folder"]
+    train, validation = load_datasets(folder)
+    assert set(train.column_names) == {"id", "source", "answer", "level", "damage", "messages"}
+    assert train.features == validation.features
+    marks = [mark.split(",")[0].split(";")[0] for mark in train["damage"]]
+    assert 10 < marks.count("wrong answer") < 35 and 3 < marks.count("unboxed") < 25 and marks.count("") > 60
+    for row in train:
+        boxed = extract_boxed(row["messages"][1]["content"])
+        assert boxed == row["answer"] if "unboxed" not in row["damage"] else boxed is None
 
 
 def test_a_build_that_was_killed_leaves_nothing_that_looks_finished_and_the_next_one_clears_it(

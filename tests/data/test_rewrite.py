@@ -2,11 +2,15 @@ r"""Rewrites: what a solution becomes, and what stays as it is because the grade
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 
 from data.damage import damage
 from data.rewrite import REWRITES, boxes, plain_form
 from data.rows import content_hash
+from data.sources import LONGEST_ENDING, Batch, Source, read
 from data.synthetic import generate
 from graders import extract_boxed, grade, grade_answer
 
@@ -60,6 +64,30 @@ def test_the_plain_form_of_an_answer(before, after):
 def test_boxes_are_found_where_the_grader_finds_them():
     text = "\\boxed{1} \\fbox{2} \\boxed 3, \\boxed{\\text{a \\boxed{b}}} \\boxedx{4} \\boxed{5"
     assert [box.content for box in boxes(text)] == ["1", "2", "3", "\\text{a \\boxed{b}}"]
+
+
+HOSTILE = [
+    "\\boxed{" * 60_000,
+    "\\boxed{}" * 60_000,
+    "{" * 400_000,
+    "\\boxed" * 60_000,
+    "#### " * 90_000,
+    "<<" * 200_000,
+    "The answer is " * 30_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:9])
+def test_a_hostile_row_costs_little(text):
+    began = time.process_time()
+    for rewrite in REWRITES.values():
+        rewrite(row(text, "5"))
+    damage([row(text + "\\boxed{5}", "5")], unboxed=1, wrong_answers=1)
+    (read_row,) = read(
+        Batch("x", 1, [json.dumps({"problem": "P", "solution": text}).encode()], 0), Source("x", path="x")
+    )
+    assert time.process_time() - began < 20
+    assert len(read_row["answer"]) <= LONGEST_ENDING
 
 
 @pytest.fixture(scope="module")

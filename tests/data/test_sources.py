@@ -109,6 +109,24 @@ def test_columns_of_another_name_are_mapped(tmp_path):
     assert (row["problem"], row["answer"], row["source"], row["difficulty"]) == ("P", "1", "set/web", "7.5")
 
 
+def test_odd_rows_of_a_parquet_file_are_named_by_their_number(tmp_path):
+    rows = [
+        ROWS[0],
+        {"problem": "x" * 10_000_000, "solution": "y"},
+        {"problem": None, "solution": "y"},
+        {"problem": "a\0b", "solution": "y"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    _, *odd = rows_of(path=str(tmp_path / "a.parquet"))
+    assert [drop.detail["place"].rpartition(":")[2] for drop in odd] == ["1", "2", "3"]
+    assert [drop.reason.split("+")[0] for drop in odd] == [
+        "row longer than 1 MB",
+        "no columns problem",
+        "problem holds a null character",
+    ]
+    assert all(len(drop.detail["begins"]) < 200 for drop in odd)
+
+
 def test_a_source_is_identified_by_what_is_in_its_files(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(as_lines(ROWS[:3]))
     first = identity(Source("set", path=str(tmp_path / "a.jsonl")))
