@@ -80,6 +80,7 @@ def build(
     folder = out / f"{recipe.name}-{_digest(inputs)[:12]}"
     if (folder / "manifest.json").is_file():
         return Built(folder, json.loads((folder / "manifest.json").read_text(encoding="utf-8")), True)
+    _clear_remains(out)
     partial = out / f".{folder.name}.{os.getpid()}.partial"
     (partial / "work").mkdir(parents=True)
     try:
@@ -336,6 +337,14 @@ def _by(column: str, table: pa.Table, fates: Fates) -> dict[str, dict[str, int]]
             tokens[value] += count
     order = sorted(rows, key=lambda value: (-rows[value], value))
     return {value: {"rows": rows[value], "tokens": tokens[value]} for value in order} if any(rows.keys()) else {}
+
+
+def _clear_remains(out: Path) -> None:
+    """Takes away what builds left behind that were killed; those of processes that still run stay."""
+    for path in out.glob(".*.partial"):
+        number = path.name.split(".")[-2]
+        if number.isdigit() and not Path(f"/proc/{number}").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _rename(partial: Path, folder: Path) -> None:

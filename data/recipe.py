@@ -46,9 +46,9 @@ STEPS: dict[str, Callable[..., Any]] = {
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 # Beyond its type, what a value must be: (least, most) or the words it may be.
 BOUNDS: dict[str, tuple[float, float]] = {
-    "rows": (1, 100_000), "near": (0.5, 1), "solutions": (1, 1000), "unboxed": (0, 1), "wrong_answers": (0, 1),
+    "rows": (1, 100_100), "near": (0.5, 1), "solutions": (1, 1000), "unboxed": (0, 1), "wrong_answers": (0, 1),
     "bad_rows": (0, 1), "max_tokens": (16, 2048), "min_tokens": (0, 2048), "times": (1, 1000), "compression": (2, 1000),
-    "other_letters": (0, 1), "function_words": (0, 1), "words": (1, 10_000), "synthetic": (0, 1_000_000), "skip": (0, 10**9),
+    "other_script": (0, 1), "function_words": (0, 1), "words": (1, 10_000), "synthetic": (0, 1_000_000), "skip": (0, 10**9),
 }  # fmt: skip
 WORDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("language", "keep"): tuple(FUNCTION_WORDS),

@@ -7,15 +7,16 @@ solution is read back by the grader's own rule; where it would not hold what was
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from data.rows import Row
 from graders import extract_boxed, gold_from_solution, grade_answer
 
 OPENER = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-BRACE = re.compile(r"\\[\s\S]|[{}]")
-BARE = re.compile(r"[^\s${}]+")
+# A box, an escaped sign (whose brace is literal), or a brace.
+TOKEN = re.compile(rf"(?P<box>{OPENER.pattern})|\\[\s\S]|[{{}}]")
+BARE = re.compile(r"(?!\\(?:boxed|fbox))[^\s${}]{1,200}")
 ENDING = "The answer is $\\boxed{{{answer}}}$."
 
 
@@ -28,27 +29,32 @@ class Box(NamedTuple):
 
 
 def boxes(solution: str) -> list[Box]:
-    r"""Every closed \boxed{} and \fbox{} and every unbraced `\boxed 5`, in order; of nested ones the outer one."""
+    r"""Every closed \boxed{} and \fbox{} and every unbraced `\boxed 5`, in order; of nested ones the outer one.
+
+    One pass with a stack of open braces, so that thousands of boxes that never close cost no more than others.
+    """
     found: list[Box] = []
-    for opener in OPENER.finditer(solution):
-        if not found or opener.start() >= found[-1].end:
-            found += _box_at(solution, opener)
+    opened: list[
+        tuple[int | None, int]
+    ] = []  # of each open brace where its box begins, if it is one's, and its content
+    begins: int | None = None
+    for token in TOKEN.finditer(solution):
+        mark = token.group()
+        if token["box"]:
+            begins = token.start() if solution.startswith("{", token.end()) else None
+            bare = BARE.match(solution, token.end()) if begins is None else None
+            if bare and (content := bare.group().rstrip(".,;")):
+                found.append(Box(token.start(), token.end() + len(content), content))
+        elif mark == "{":
+            opened.append((begins, token.end()))
+            begins = None
+        elif mark == "}" and opened:
+            start, inside = opened.pop()
+            if start is not None:
+                while found and found[-1].start > start:
+                    found.pop()
+                found.append(Box(start, token.end(), solution[inside : token.start()].strip()))
     return found
-
-
-def _box_at(solution: str, opener: re.Match[str]) -> Iterator[Box]:
-    if not solution.startswith("{", opener.end()):
-        bare = BARE.match(solution, opener.end())
-        content = bare.group().rstrip(".,;") if bare else ""
-        if content:
-            yield Box(opener.start(), opener.end() + len(content), content)
-        return
-    depth = 0
-    for token in BRACE.finditer(solution, opener.end()):
-        depth += (token.group() == "{") - (token.group() == "}")
-        if depth == 0:
-            yield Box(opener.start(), token.end(), solution[opener.end() + 1 : token.start()].strip())
-            return
 
 
 def gsm8k_ending(row: Row) -> Row:
@@ -118,18 +124,19 @@ def plain_form(answer: str) -> str:
 
 
 def normal_answer(row: Row) -> Row:
-    """The box in the form that a strict grader accepts: the stated answer's, in `plain_form`; box and answer agree.
+    """The box in the form that a strict grader accepts: `plain_form` of the stated answer where that differs by its
+    formatting alone, else of the box itself. Box and answer agree afterwards, letter for letter.
 
     Only where the grader calls old and new equal; a box that differs from the stated answer is left to `answer_matches`.
     """
     box = extract_boxed(row["solution"])
-    if box is None:
+    if box is None or not row["answer"]:
         return row
-    stated = row["answer"] or box
-    target = plain_form(stated)
-    if target == box == row["answer"] or not target:
+    if box == row["answer"] == plain_form(box):
         return row
-    if not (grade_answer(box, stated).correct and grade_answer(target, stated).correct):
+    verdict = grade_answer(box, row["answer"])
+    target = plain_form(row["answer"] if verdict.normalized else box)
+    if not verdict.correct or not target or not grade_answer(target, box).correct:
         return row
     last = boxes(row["solution"])[-1]
     solution = f"{row['solution'][: last.start]}\\boxed{{{target}}}{row['solution'][last.end :]}"

@@ -27,7 +27,10 @@ from graders import gold_from_solution
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 # 2,048 tokens of 128 bytes each, the longest that vocabularies hold, are 262 kB: no longer row could ever be kept.
 MAX_ROW_BYTES = 1 << 20
+TOO_LONG = f"row longer than {MAX_ROW_BYTES >> 20} MB"
 SHOWN_CHARS = 120
+# Characters of a solution's end in which its answer is looked for: thousands of boxes that never close would cost minutes.
+LONGEST_ENDING = 10_000
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
@@ -174,8 +177,8 @@ def _adapt(raw: Any, source: Source, derive: bool) -> Row:
     row["subject"] = _optional(renamed, "subject", *(("type",) if chosen == "numinamath" else ()))
     row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
     for key, value in row.items():
-        _check_characters(key, value)
-    row["answer"] = row["answer"].strip() or (derive and gold_from_solution(row["solution"])) or ""
+        _check_text(key, value)
+    row["answer"] = row["answer"].strip() or (derive and gold_from_solution(row["solution"][-LONGEST_ENDING:])) or ""
     subset = row.get("source", "") or ("" if "source" not in source.columns else _optional(renamed, "source"))
     row["source"] = f"{source.name}/{subset}" if subset else source.name
     row["hash"] = content_hash(row["problem"], row["solution"])
@@ -203,7 +206,9 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _check_characters(key: str, value: str) -> None:
+def _check_text(key: str, value: str) -> None:
+    if len(value) > MAX_ROW_BYTES:  # Parquet and Arrow rows come whole
+        raise ValueError(TOO_LONG)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -214,7 +219,7 @@ def _check_characters(key: str, value: str) -> None:
 
 def _parse(line: bytes | int) -> Any:
     if isinstance(line, int):
-        raise ValueError(f"row longer than {MAX_ROW_BYTES >> 20} MB")
+        raise ValueError(TOO_LONG)
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:

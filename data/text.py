@@ -11,6 +11,7 @@ Every step is one pass over the text, by expressions that never look back, so th
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Typography that stands for a sign of mathematics; the rest of Unicode is left as it is.
 SIGNS = str.maketrans(
@@ -48,12 +49,16 @@ NUMBERS_IN_WORDS = (
 NUMBER_WORDS = frozenset(NUMBERS_IN_WORDS.split())
 
 
+# A problem is normalised to be compared with benchmarks, with other problems, and to be its own key: the first time pays.
+MAX_CACHED_CHARS = 4000
+
+
 def normalised(text: str) -> str:
     """The text without what typing alone decides: case, punctuation, layout of LaTeX; one space between tokens.
 
     Signs of mathematics stay, so that x + 1 and x - 1 differ. "" where nothing but punctuation was there.
     """
-    return " ".join(_tokens(text))
+    return _cached(text) if len(text) <= MAX_CACHED_CHARS else _joined(text)
 
 
 def masked(text: str) -> str:
@@ -69,6 +74,13 @@ def masked_tokens(tokens: list[str]) -> str:
 def is_number(token: str) -> bool:
     """Whether a token of `normalised` is a number, in digits or in words."""
     return token[0].isdigit() or token[0] == "." or token in NUMBER_WORDS
+
+
+def _joined(text: str) -> str:
+    return " ".join(_tokens(text))
+
+
+_cached = lru_cache(maxsize=8192)(_joined)
 
 
 def _tokens(text: str) -> list[str]:

@@ -76,8 +76,15 @@ class Tools:
             batch = rows[start : start + TOKENIZER_BATCH]
             examples = [prompts.example_of(row["problem"], row["solution"]) for row in batch]
             texts = [sft_utils.apply_chat_template(example, self.tokenizer, task)["text"] for example in examples]
-            found += self.tokenizer(texts, return_attention_mask=False).input_ids
+            found += self._ids(texts)
         return found
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        """What `tokenizer(texts)` gives; a fast tokenizer is asked directly, without offsets that nobody reads."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return list(self.tokenizer(texts).input_ids)
+        return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
 
 
 def length(rows: list[Row], tools: Tools, *, max_tokens: int = 2048, min_tokens: int = 0) -> list[Drop | None]:

@@ -11,19 +11,12 @@ import pytest
 
 from data.__main__ import main
 from data.synthetic import generate
-
-MODEL = "smollm2"
-
-
-@pytest.fixture(scope="module")
-def tokenizer_folder(tmp_path_factory, smollm2_tokenizer) -> Path:
-    folder = tmp_path_factory.mktemp("models") / MODEL
-    smollm2_tokenizer.save_pretrained(folder)
-    return folder
+from graders import extract_boxed
+from sft_utils import load_datasets
 
 
 @pytest.fixture
-def recipe(tmp_path, tokenizer_folder):
+def recipe(tmp_path, tiny_tokenizer):
     """recipe(steps, **sources): a recipe file over files of these rows; returns its path."""
 
     def write(steps: str, bad_rows: float = 0.5, **sources: list[Any]) -> Path:
@@ -34,7 +27,7 @@ def recipe(tmp_path, tokenizer_folder):
                 b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
             )
             entries.append(f"  - {{name: {name}, path: {path}, bad_rows: {bad_rows}}}\n")
-        text = f"name: test\ntokenizer: {tokenizer_folder}\nsources:\n{''.join(entries)}steps:\n{steps}  - validation: {{rows: 5}}\n"
+        text = f"name: test\ntokenizer: {tiny_tokenizer}\nsources:\n{''.join(entries)}steps:\n{steps}  - validation: {{rows: 5}}\n"
         (tmp_path / "recipe.yaml").write_text(text)
         return tmp_path / "recipe.yaml"
 
@@ -152,7 +145,7 @@ def spoilt(path: Path) -> None:
     path.write_bytes(b"{\n" * 9 + path.read_bytes())
 
 
-STRANGE = "  - language: {other_letters: 0, function_words: 1}\n"
+STRANGE = "  - language: {other_script: 0, function_words: 1}\n"
 # What is wrong -> (steps, what spoils the file, words of the sentence).
 REFUSED = {
     "too many bad rows": ("", spoilt, ["source sums", "9 of 29 rows", "sums.jsonl:1: not JSON", "bad_rows"]),
@@ -181,3 +174,27 @@ def test_what_cannot_be_built_is_one_sentence_and_leaves_nothing(name, recipe, t
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ") and all(word in said for word in words), said
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"build.log"}
+
+
+def test_damaged_rows_say_so_and_every_version_of_a_row_has_the_same_columns(recipe, tmp_path, capsys):
+    steps = "  - damage: {unboxed: 0.1, wrong_answers: 0.2}\n"
+    rows = [*problems(100), *({"problem": row["problem"], "solution": row["solution"]} for row in problems(20, seed=9))]
+    folder = run(capsys, recipe(steps, sums=rows), "--out", tmp_path)["folder"]
+    train, validation = load_datasets(folder)
+    assert set(train.column_names) == {"id", "source", "answer", "level", "damage", "messages"}
+    assert train.features == validation.features
+    marks = [mark.split(",")[0].split(";")[0] for mark in train["damage"]]
+    assert 10 < marks.count("wrong answer") < 35 and 3 < marks.count("unboxed") < 25 and marks.count("") > 60
+    for row in train:
+        boxed = extract_boxed(row["messages"][1]["content"])
+        assert boxed == row["answer"] if "unboxed" not in row["damage"] else boxed is None
+
+
+def test_a_build_that_was_killed_leaves_nothing_that_looks_finished_and_the_next_one_clears_it(
+    recipe, tmp_path, capsys
+):
+    remains = tmp_path / "out/.test-0123456789ab.999999999.partial"
+    remains.mkdir(parents=True)
+    (remains / "train.jsonl").write_text("{}")
+    made = run(capsys, recipe("", sums=problems(20)), "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"build.log", Path(made["folder"]).name}
