@@ -187,7 +187,7 @@ def test_a_status_from_a_file_cannot_leave_its_attribute(reports: Path) -> None:
 
 def test_pages_load_nothing_and_say_so(built: Path) -> None:
     pages = [Page(path) for path in (*built.glob("*.html"), *built.glob("*/index.html"))]
-    assert len(pages) == 3 + len(SYNTHETIC) + len(LIMITED)
+    assert len(pages) == 4 + len(SYNTHETIC) + len(LIMITED)  # index, problem, compare, ledger
     for page in pages:
         addresses = re.findall(r"[a-z]+://[^\s\"'<>]+", page.text)
         names = {"2000/svg", "1999/xlink", "1998/Math/MathML"}  # of namespaces: nothing is loaded from there
