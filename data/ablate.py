@@ -21,13 +21,14 @@ from typing import Any
 
 from rich.console import Console
 
-from data.arms import Arm, is_data_set, leave_one_out, read_arms, read_mapping, source_names
+from data.arms import Arm, is_data_set, leave_one_out, read_arms, source_names
 from data.budget import with_budget
 from data.cells import WORK, Cell, Scoring, make_cell, run_cell
-from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug, write_json
+from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug
 from eval import benchmarks
 from eval.cluster import connect
 from eval.console import progress
+from eval.files import read_mapping, write_json
 from eval.records import UserError, first_line
 from eval.report import ablation, write_report
 

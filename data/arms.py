@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from eval.files import read_mapping
 from eval.records import UserError
 
 RECIPES = Path("data/recipes")
@@ -103,21 +104,6 @@ def source_names(recipe: Path) -> set[str]:
     """The names of a recipe's sources."""
     sources = read_mapping(recipe).get("sources")
     return {str(one.get("name")) for one in sources if isinstance(one, dict)} if isinstance(sources, list) else set()
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The YAML mapping in `path`. Raises UserError where there is none."""
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name a file that is there.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
-    return settings
 
 
 def _arm(path: Path, settings: dict[str, Any], root: Path) -> Arm:

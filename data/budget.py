@@ -10,8 +10,9 @@ from typing import Any
 from rich.console import Console
 
 from data.arms import Arm
-from data.content import data_files, digest_of, digest_of_one, key_of, read_json, slug, write_json
+from data.content import data_files, digest_of, digest_of_one, key_of, read_json, slug
 from eval.console import progress
+from eval.files import write_json
 from eval.records import UserError, first_line
 
 MAX_TOKENS = 2048  # the contract's; longer rows are not trained on

@@ -25,6 +25,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from data import card, sources
+from data.content import digest_of_one
 from data.mix import WHOLE, Fates
 from data.recipe import Recipe, Step
 from data.rows import OPTIONAL, Row, to_line, training_row
@@ -33,6 +34,7 @@ from data.tools import CONTRACT, MAX_ROWS, Tools
 from data.work import Chunk, Done, Job, Tally, Work, read_rows
 from eval import benchmarks, prompts
 from eval.console import progress
+from eval.files import write_json
 from eval.records import UserError
 from graders import GRADER_VERSION
 
@@ -90,7 +92,7 @@ def build(
         manifest = _manifest(recipe, inputs, funnel, read, table, fates, splits)
         card.write(partial, manifest, table, fates)
         shutil.rmtree(partial / "work")
-        _write_json(partial / "manifest.json", manifest)
+        write_json(partial / "manifest.json", manifest)
         _rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -285,7 +287,7 @@ def write(folder: Path, chunks: list[Chunk], fates: Fates, table: pa.Table) -> d
         path = folder / f"{split}.jsonl"
         path.write_bytes(b"".join(to_line(training_row(row, optional)) for _, row in rows))
         tokens = sum(int(row["tokens"]) for _, row in rows)
-        splits[split] = {"rows": len(rows), "tokens": tokens, "sha256": _sha256(path)}
+        splits[split] = {"rows": len(rows), "tokens": tokens, "sha256": digest_of_one(path)}
     return splits | {"dropped": _gather_dropped(folder)}
 
 
@@ -296,7 +298,7 @@ def _gather_dropped(folder: Path) -> dict[str, Any]:
             data = part.read_bytes()
             lines += data.count(b"\n")
             out.write(data)
-    return {"rows": lines, "sha256": _sha256(path)}
+    return {"rows": lines, "sha256": digest_of_one(path)}
 
 
 def _manifest(
@@ -383,12 +385,3 @@ def _digest(inputs: dict[str, Any]) -> str:
     }
     content = {key: value for key, value in inputs.items() if key != "tokenizer"} | {"sources": moved}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

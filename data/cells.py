@@ -35,9 +35,9 @@ from data.content import (
     slug,
     source_files,
     within,
-    write_json,
 )
 from data.processes import Say, follow, held
+from eval.files import write_json
 from eval.records import UserError
 
 WORK = Path("ablations")

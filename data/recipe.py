@@ -26,14 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.damage import BATCH_REWRITES
 from data.filters import FILTERS, FUNCTION_WORDS
 from data.mix import WHOLE
 from data.rewrite import REWRITES
 from data.sources import FORMATS, Source
 from data.tools import BATCH_FILTERS
+from eval.files import read_mapping
 from eval.records import UserError
 
 STEPS: dict[str, Callable[..., Any]] = {
@@ -89,7 +88,7 @@ class Recipe:
 
 def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: str | None = None) -> Recipe:
     """The checked recipe; `copies` says for names of sources where a copy lies. Raises UserError for whatever is wrong."""
-    settings = _read_yaml(path)
+    settings = read_mapping(path, "name a recipe, such as those in data/recipes")
     known = {field.name: None for field in dataclasses.fields(Recipe) if field.name != "path"}
     _check_known(settings, known, str(path))
     for key in ("name", "tokenizer", "sources", "steps"):
@@ -111,22 +110,6 @@ def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: 
         settings.get("seed", 0),
         settings.get("about", ""),
     )
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}); name a recipe, such as those in data/recipes."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
-    return settings
 
 
 def _entries(settings: dict[str, Any], key: str, path: Path) -> typing.Iterator[tuple[int, Any]]:

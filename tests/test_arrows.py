@@ -20,10 +20,19 @@ FROM_EVAL = {
     "eval.prompts",
     "eval.checkpoints",
     "eval.console",
+    "eval.files",
     "eval.provenance",
     "eval.records",
 }
-FOR_DATA = {"eval.benchmarks", "eval.cluster", "eval.console", "eval.prompts", "eval.records", "eval.report"}
+FOR_DATA = {
+    "eval.benchmarks",
+    "eval.cluster",
+    "eval.console",
+    "eval.files",
+    "eval.prompts",
+    "eval.records",
+    "eval.report",
+}
 SUBMISSION = {"eval.checkpoints", "eval.provenance", "eval.store"}
 ARROWS = {
     "graders": set(),

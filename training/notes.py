@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from eval import adapters, checkpoints
+from eval.files import write_json
 from eval.provenance import git_commit, installed_versions
 from training.settings import ContractArguments
 
@@ -85,13 +86,6 @@ def describe_engine(trainer: SFTTrainer) -> str:
     return f"DeepSpeed ZeRO-{trainer.deepspeed.zero_optimization_stage()}, processes: {processes}"
 
 
-def write_note(path: Path, note: dict[str, Any]) -> None:
-    """Writes JSON beside `path`, then renames: the file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(note, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 class CheckpointNotes(TrainerCallback):
     """Checks every checkpoint as it is written, adds the notes, run.json last, and prunes older optimizer states."""
 
@@ -114,7 +108,7 @@ class CheckpointNotes(TrainerCallback):
             "engine": describe_engine(self.trainer),
         }
         for name, note in self.notes.items():
-            write_note(folder / name, note)
+            write_json(folder / name, note)
         prune_states(Path(args.output_dir), keep=folder)
 
 
@@ -154,7 +148,7 @@ def finish(run: Path, steps: int) -> list[Path]:
             if file.is_file() and not any(file.match(pattern) for pattern in STATE_FILES):
                 _link(file, partial / file.name)
         partial.replace(run / FINAL)
-    write_note(run / checkpoints.FINISHED, {"steps": steps, "checkpoints": [folder.name for folder in saved]})
+    write_json(run / checkpoints.FINISHED, {"steps": steps, "checkpoints": [folder.name for folder in saved]})
     return saved
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from trl import SFTConfig
 
 from eval import checkpoints
+from eval.files import read_mapping
 from eval.records import UserError
 from training.lora import LoraArguments
 
@@ -41,16 +41,7 @@ class ContractArguments:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The YAML mapping in `path`. Raises UserError where it cannot be read or holds an unknown key or a wrong type."""
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name a config: sft.py CONFIG.") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
+    settings = read_mapping(path, "name a config: sft.py CONFIG")
     known = (
         typing.get_type_hints(SFTConfig)
         | typing.get_type_hints(ContractArguments)

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from data import processes
 from data.ablate import ablate, make_plan, parse_budget
-from data.arms import leave_one_out, read_arm, read_arms, read_mapping
+from data.arms import leave_one_out, read_arm, read_arms
 from data.budget import with_budget
 from data.cells import run_cell
 from data.recipe import read_recipe
+from eval.files import read_mapping
 from eval.records import UserError
 from tests.data.fake_project import write_data, write_project
 
