@@ -24,14 +24,12 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
-from data import card, sources
-from data.content import digest_of_one
+from data import card, output, sources
 from data.mix import WHOLE, Fates
 from data.recipe import Recipe, Step
-from data.rows import OPTIONAL, Row, to_line, training_row
 from data.sources import Source
 from data.tools import CONTRACT, MAX_ROWS, Tools
-from data.work import Chunk, Done, Job, Tally, Work, read_rows
+from data.work import Chunk, Done, Job, Tally, Work
 from eval import benchmarks, prompts
 from eval.console import progress
 from eval.files import write_json
@@ -42,7 +40,8 @@ from graders import GRADER_VERSION
 SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
-    "damage", "dedup", "decontaminate", "filters", "mix", "rewrite", "rows", "sources", "synthetic", "text", "tools", "work"
+    "adapters", "damage", "decontaminate", "dedup", "filters", "mix", "output", "rewrite", "rows", "sources", "synthetic",
+    "text", "tools", "work",
 )  # fmt: skip
 
 
@@ -79,7 +78,7 @@ def build(
     """The data set of a recipe under `out`. Raises UserError for what the recipe or its sources get wrong."""
     tools = Tools(recipe.tokenizer, benchmarks_dir, _benchmark_names(recipe, benchmarks_dir))
     inputs = describe_inputs(recipe, tools)
-    folder = out / f"{recipe.name}-{_digest(inputs)[:12]}"
+    folder = out / f"{recipe.name}-{output.digest(inputs)[:12]}"
     if (folder / "manifest.json").is_file():
         return Built(folder, json.loads((folder / "manifest.json").read_text(encoding="utf-8")), True)
     _clear_remains(out)
@@ -88,8 +87,8 @@ def build(
     try:
         with Work(recipe, tools, partial / "work", _workers(recipe, workers)) as work:
             funnel, read, chunks, fates, table = take_through(recipe, work, console)
-        splits = write(partial, chunks, fates, table)
-        manifest = _manifest(recipe, inputs, funnel, read, table, fates, splits)
+        splits = output.write_rows(partial, chunks, fates, table)
+        manifest = output.manifest(recipe, inputs, funnel.entries(), read, table, fates, splits)
         card.write(partial, manifest, table, fates)
         shutil.rmtree(partial / "work")
         write_json(partial / "manifest.json", manifest)
@@ -256,91 +255,6 @@ def _check_size(rows: int, recipe: Recipe, chunks: list[Chunk]) -> None:
         )
 
 
-# What is written
-
-
-def write(folder: Path, chunks: list[Chunk], fates: Fates, table: pa.Table) -> dict[str, dict[str, Any]]:
-    """train.jsonl and validation.jsonl in the order of the rows' hashes, and dropped.jsonl; returns counts and digests."""
-    kept: dict[str, list[tuple[int, Row]]] = {"train": [], "validation": []}
-    priorities, index, late = table["priority"].to_pylist(), 0, []
-    for chunk in chunks:
-        for place, row in enumerate(read_rows(chunk.path)):
-            if fates.reasons[index]:
-                shown = {key: value for key, value in row.items() if value and key not in ("hash", "tokens")}
-                detail = chunk.details.get(place, {})
-                late.append(
-                    to_line({"step": chunk.step, "reason": fates.reasons[index], "detail": detail, "row": shown})
-                )
-            else:
-                split = "validation" if index in fates.validation else "train"
-                kept[split].append((priorities[index], row))
-            index += 1
-    (folder / "work" / "dropped-99").write_bytes(b"".join(late))
-    optional = tuple(name for name in OPTIONAL if any(row.get(name) for rows in kept.values() for _, row in rows))
-    splits = {}
-    for split, rows in kept.items():
-        if len(rows) > MAX_ROWS[split]:
-            raise UserError(
-                f"{split} has {len(rows):,} rows, the contract allows {MAX_ROWS[split]:,}; lower `rows` of mix.", 1
-            )
-        rows.sort(key=lambda item: (item[0], item[1]["id"], item[1]["solution"]))
-        path = folder / f"{split}.jsonl"
-        path.write_bytes(b"".join(to_line(training_row(row, optional)) for _, row in rows))
-        tokens = sum(int(row["tokens"]) for _, row in rows)
-        splits[split] = {"rows": len(rows), "tokens": tokens, "sha256": digest_of_one(path)}
-    return splits | {"dropped": _gather_dropped(folder)}
-
-
-def _gather_dropped(folder: Path) -> dict[str, Any]:
-    path, lines = folder / "dropped.jsonl", 0
-    with path.open("wb") as out:
-        for part in sorted((folder / "work").glob("dropped-*")):
-            data = part.read_bytes()
-            lines += data.count(b"\n")
-            out.write(data)
-    return {"rows": lines, "sha256": digest_of_one(path)}
-
-
-def _manifest(
-    recipe: Recipe,
-    inputs: dict[str, Any],
-    funnel: Funnel,
-    read: Counter[str],
-    table: pa.Table,
-    fates: Fates,
-    splits: dict[str, Any],
-) -> dict[str, Any]:
-    entries = funnel.entries()
-    lost = sum(count for entry in entries for count in entry["dropped"].values())
-    kept = splits["train"]["rows"] + splits["validation"]["rows"]
-    if entries[0]["rows"] != kept + lost or splits["dropped"]["rows"] != lost:
-        raise RuntimeError(
-            f"the funnel does not add up: {entries[0]['rows']} read, {kept} kept, {lost} dropped, {splits}"
-        )
-    return {
-        "name": recipe.name,
-        "about": recipe.about,
-        "digest": _digest(inputs),
-        **inputs,
-        "rows_read": {source.name: read[source.name] for source in recipe.sources},
-        "funnel": entries,
-        "splits": splits,
-        **{f"by_{column}": _by(column, table, fates) for column in ("source", "level", "subject")},
-    }
-
-
-def _by(column: str, table: pa.Table, fates: Fates) -> dict[str, dict[str, int]]:
-    """Rows and tokens of train by the values of a column, most rows first; {} where no row says anything."""
-    rows, tokens = Counter[str](), Counter[str]()
-    values, counts = table[column].to_pylist(), table["tokens"].to_pylist()
-    for index, (value, count) in enumerate(zip(values, counts, strict=True)):
-        if not fates.reasons[index] and index not in fates.validation:
-            rows[value] += 1
-            tokens[value] += count
-    order = sorted(rows, key=lambda value: (-rows[value], value))
-    return {value: {"rows": rows[value], "tokens": tokens[value]} for value in order} if any(rows.keys()) else {}
-
-
 def _clear_remains(out: Path) -> None:
     """Takes away what builds left behind that were killed; those of processes that still run stay."""
     for path in out.glob(".*.partial"):
@@ -375,13 +289,3 @@ def _benchmark_names(recipe: Recipe, benchmarks_dir: Path | None) -> tuple[str, 
     if not wanted:
         return ()
     return tuple(dict.fromkeys(name for names in wanted for name in names or benchmarks.names(benchmarks_dir)))
-
-
-def _digest(inputs: dict[str, Any]) -> str:
-    """Of the inputs, without the places where files lie: moved data are the same data."""
-    moved = {
-        name: {key: value for key, value in source.items() if key != "path"}
-        for name, source in inputs["sources"].items()
-    }
-    content = {key: value for key, value in inputs.items() if key != "tokenizer"} | {"sources": moved}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

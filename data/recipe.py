@@ -26,11 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.adapters import FORMATS
 from data.damage import BATCH_REWRITES
 from data.filters import FILTERS, FUNCTION_WORDS
 from data.mix import WHOLE
 from data.rewrite import REWRITES
-from data.sources import FORMATS, Source
+from data.sources import Source
 from data.tools import BATCH_FILTERS
 from eval.files import read_mapping
 from eval.records import UserError

@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.rows import Drop, Row, content_hash
+from data.adapters import MAX_ROW_BYTES, adapt, parse
+from data.rows import Drop, Row
 from data.synthetic import generate
 from eval.records import UserError, first_line
-from graders import gold_from_solution
 
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
-# 2,048 tokens of 128 bytes each, the longest that vocabularies hold, are 262 kB: no longer row could ever be kept.
-MAX_ROW_BYTES = 1 << 20
-TOO_LONG = f"row longer than {MAX_ROW_BYTES >> 20} MB"
 SHOWN_CHARS = 120
-# Characters of a solution's end in which its answer is looked for: thousands of boxes that never close would cost minutes.
-LONGEST_ENDING = 10_000
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
@@ -101,131 +96,13 @@ def read(batch: Batch, source: Source, derive: bool = True) -> Iterator[Row | Dr
         if item == b"":
             continue
         try:
-            raw = item if isinstance(item, dict) else _parse(item)
-            yield _adapt(raw, source, derive)
+            raw = item if isinstance(item, dict) else parse(item)
+            yield adapt(raw, source.name, source.format, source.columns, derive)
         except ValueError as error:
             shown = (
                 item[:SHOWN_CHARS].decode("utf-8", "replace") if isinstance(item, bytes) else str(item)[:SHOWN_CHARS]
             )
             yield Drop(str(error), {"place": f"{batch.place}:{number}", "begins": shown})
-
-
-# Adapters: the column names of a family of data sets -> a row. They raise ValueError with a reason that can be counted.
-
-
-def _messages(raw: dict[str, Any]) -> Row:
-    turns = raw["messages"]
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise ValueError(f"messages is {_kind(turns)}, not a list of turns")
-    if [turn.get("role") for turn in turns] != ["user", "assistant"]:
-        raise ValueError("messages are not one user turn and one assistant turn")
-    problem, solution = (_text(turn, "content") for turn in turns)
-    return {"problem": problem, "solution": solution, "answer": _optional(raw, "answer", "ground_truth")}
-
-
-def _numinamath(raw: dict[str, Any]) -> Row:
-    answer = _optional(raw, "answer", "expected_answer", "ground_truth")
-    return {"problem": _text(raw, "problem"), "solution": _text(raw, "solution"), "answer": answer} | {
-        "source": _optional(raw, "source")
-    }
-
-
-def _gsm8k(raw: dict[str, Any]) -> Row:
-    solution = _text(raw, "answer")
-    _, mark, answer = solution.rpartition("####")
-    if not mark:
-        raise ValueError("answer has no ####")
-    return {"problem": _text(raw, "question"), "solution": solution, "answer": answer.strip().replace(",", "")}
-
-
-def _metamath(raw: dict[str, Any]) -> Row:
-    solution = _text(raw, "response")
-    _, mark, answer = solution.rpartition("The answer is:")
-    row = {"problem": _text(raw, "query"), "solution": solution, "answer": answer.strip() if mark else ""}
-    return row | {"source": _optional(raw, "type")}
-
-
-def _openmath(raw: dict[str, Any]) -> Row:
-    problem = _text(raw, "problem" if "problem" in raw else "question")
-    row = {"problem": problem, "solution": _text(raw, "generated_solution")}
-    return row | {
-        "answer": _optional(raw, "expected_answer"),
-        "source": _optional(raw, "problem_source", "dataset"),
-    }
-
-
-# name -> columns that it needs, and the adapter; "auto" takes the first whose columns are there.
-FORMATS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], Row]]] = {
-    "numinamath": (("problem", "solution"), _numinamath),
-    "openmathinstruct": (("generated_solution",), _openmath),
-    "metamath": (("query", "response"), _metamath),
-    "gsm8k": (("question", "answer"), _gsm8k),
-    "messages": (("messages",), _messages),
-}
-
-
-def _adapt(raw: Any, source: Source, derive: bool) -> Row:
-    if not isinstance(raw, dict):
-        raise ValueError(f"the line is {_kind(raw)}, not an object")
-    renamed = raw | {name: raw[column] for name, column in source.columns.items() if column in raw}
-    names = FORMATS if source.format == "auto" else (source.format,)
-    chosen = next((name for name in names if all(renamed.get(column) is not None for column in FORMATS[name][0])), None)
-    if chosen is None:
-        wanted = " or ".join("+".join(FORMATS[name][0]) for name in names)
-        raise ValueError(f"no columns {wanted}")
-    row = FORMATS[chosen][1](renamed)
-    row["subject"] = _optional(renamed, "subject", *(("type",) if chosen == "numinamath" else ()))
-    row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
-    for key, value in row.items():
-        _check_text(key, value)
-    row["answer"] = row["answer"].strip() or (derive and gold_from_solution(row["solution"][-LONGEST_ENDING:])) or ""
-    subset = row.get("source", "") or ("" if "source" not in source.columns else _optional(renamed, "source"))
-    row["source"] = f"{source.name}/{subset}" if subset else source.name
-    row["hash"] = content_hash(row["problem"], row["solution"])
-    row["id"] = _optional(renamed, "id") or f"{source.name}-{row['hash'][:12]}"
-    return row
-
-
-def _text(raw: dict[str, Any], key: str) -> str:
-    value = raw.get(key)
-    if not isinstance(value, str):
-        raise ValueError(f"no {key}" if value is None else f"{key} is {_kind(value)}, not text")
-    return value
-
-
-def _optional(raw: dict[str, Any], *keys: str) -> str:
-    for key in keys:
-        value = raw.get(key)
-        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return value if isinstance(value, str) else f"{value:.12g}" if isinstance(value, float) else str(value)
-    return ""
-
-
-def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", type(None): "null", list: "a list", dict: "an object"}
-    return names.get(type(value), "a number")
-
-
-def _check_text(key: str, value: str) -> None:
-    if len(value) > MAX_ROW_BYTES:  # Parquet and Arrow rows come whole
-        raise ValueError(TOO_LONG)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{key} holds half a character") from None
-    if "\0" in value:
-        raise ValueError(f"{key} holds a null character")
-
-
-def _parse(line: bytes | int) -> Any:
-    if isinstance(line, int):
-        raise ValueError(TOO_LONG)
-    try:
-        return json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
 
 
 # Readers

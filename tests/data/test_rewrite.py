@@ -7,10 +7,11 @@ import time
 
 import pytest
 
+from data.adapters import LONGEST_ENDING
 from data.damage import damage
 from data.rewrite import REWRITES, boxes, plain_form
 from data.rows import content_hash
-from data.sources import LONGEST_ENDING, Batch, Source, read
+from data.sources import Batch, Source, read
 from data.synthetic import generate
 from graders import extract_boxed, grade, grade_answer
 
