@@ -175,19 +175,11 @@ def test_plain_python_says_that_it_is_not_zero3(place):
     assert "plain PyTorch without DeepSpeed" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("change", "said", "code"),
-    [
-        (("model_name_or_path: ", "model_name_or_path: no-such-"), "no-such-", 2),
-        (("dataset_name_or_path: ", "dataset_name_or_path: no-such-"), "train.jsonl is missing", 2),
-    ],
-    ids=["missing model", "missing data"],
-)
-def test_a_run_that_cannot_start_ends_in_one_sentence(change, said, code, place):
+def test_a_run_that_cannot_start_ends_in_one_sentence(place):
     text = (place / "config.yaml").read_text().replace("run_name: tiny", "run_name: broken")
-    assert change[0] in text
-    (place / "broken.yaml").write_text(text.replace(*change))
+    assert "model_name_or_path: " in text
+    (place / "broken.yaml").write_text(text.replace("model_name_or_path: ", "model_name_or_path: no-such-"))
     done = launch(place / "broken.yaml")
-    assert done.returncode == code, done.stderr
-    assert [line[:7] for line in done.stderr.splitlines()] == ["error: "] and said in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert [line[:7] for line in done.stderr.splitlines()] == ["error: "] and "no-such-" in done.stderr, done.stderr
     assert not list((place / "checkpoints" / "broken").glob("checkpoint-*"))

@@ -113,6 +113,11 @@ def test_data_that_cannot_be_read_is_named(train, said, tmp_path):
         load_splits(ContractArguments("m", str(tmp_path)))
 
 
+def test_a_folder_that_is_not_there_is_named():
+    with pytest.raises(UserError, match=r"dataset_name_or_path 'no-such': .*train\.jsonl is missing"):
+        load_splits(ContractArguments("m", "no-such"))
+
+
 def test_tokens_are_counted_by_source_and_many_sources_are_cut_to_the_largest(smollm2_tokenizer, monkeypatch):
     monkeypatch.setattr("training.notes.SOURCES_NAMED", 2)
     data = Dataset.from_list(
