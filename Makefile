@@ -92,7 +92,7 @@ verify: setup ## unpack ZIP=submission.zip elsewhere, look at it and rehearse it
 	@$(PYTHON_BIN) -m data submission verify "$(ZIP)"
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
-	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile
+	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff, and mypy in strict mode
 	@$(PYTHON_BIN) -m ruff check . && $(PYTHON_BIN) -m ruff format --check . && $(PYTHON_BIN) -m mypy

@@ -20,6 +20,24 @@ DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
 if DEVICE == "cpu":
     os.environ["DS_ACCELERATOR"] = "cpu"
 
+# Files that take a minute or more, longest first.
+LONG = (
+    "test_whole_way",
+    "test_runs",
+    "test_engines",
+    "test_ray",
+    "test_kill",
+    "test_ablate",
+    "test_real_recipe",
+    "test_sources",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first, so that in the end neither of two workers is left with one while the other has nothing to do."""
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

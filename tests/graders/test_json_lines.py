@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,9 +111,17 @@ def test_ctrl_c_while_workers_are_busy(tmp_path: Path) -> None:
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = [sys.executable, "-m", "graders", "grade", str(source), "--out", str(target)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # What a shell starts in the background ignores the signal, and so would everything that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
         time.sleep(3)
-        os.killpg(running.pid, 2)
+        os.killpg(running.pid, signal.SIGINT)
         message = running.communicate(timeout=20)[1]
     assert running.returncode == EXIT_INTERRUPTED
     assert "interrupted" in message and "Traceback" not in message
