@@ -110,10 +110,10 @@ def progress(console: Console, description: str, total: int, unit: str) -> Itera
         if now - last_line < SECONDS_BETWEEN_LINES and done < total:
             return
         last_line = now
-        left = (total - done) * (now - started) / max(done, 1)
+        left = f"{_clock((total - done) * (now - started) / done)} left" if done else "time left unknown"
         rate = _rate(done, now - started, unit)
         console.print(
-            f"{description}  {done}/{total}  {rate}  {_clock(now - started)} gone, {_clock(left)} left  {note}",
+            f"{description}  {done}/{total}  {rate}  {_clock(now - started)} gone, {left}  {note}",
             markup=False,  # a folder may be called run[lr=1e-5]
             soft_wrap=True,
         )

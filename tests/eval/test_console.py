@@ -60,7 +60,7 @@ def test_progress_in_a_log_prints_a_line_now_and_then(tick: Callable[[float], No
     ("done", "seconds", "line"),
     [
         (1, 90, "1/10  90.0 s/step  1:30 gone, 13:30 left"),
-        (0, 20, "0/10  - step/s  0:20 gone, 3:20 left"),
+        (0, 20, "0/10  - step/s  0:20 gone, time left unknown"),
         (10, 0, "10/10  - step/s  0:00 gone, 0:00 left"),
     ],
     ids=["slower than one a second", "nothing done yet", "done at once"],
