@@ -20,7 +20,7 @@ DEVICE = "cuda" if shutil.which("nvidia-smi") else "cpu"
 if DEVICE == "cpu":
     os.environ["DS_ACCELERATOR"] = "cpu"
 
-# Files that take a minute or more, longest first.
+# Files that take longest, those with real training and engines first.
 LONG = (
     "test_whole_way",
     "test_runs",

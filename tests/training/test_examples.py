@@ -114,8 +114,9 @@ def test_data_that_cannot_be_read_is_named(train, said, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named():
-    with pytest.raises(UserError, match=r"dataset_name_or_path 'no-such': .*train\.jsonl is missing"):
+    with pytest.raises(UserError, match=r"dataset_name_or_path 'no-such': .*train\.jsonl is missing") as caught:
         load_splits(ContractArguments("m", "no-such"))
+    assert caught.value.exit_code == 2
 
 
 def test_tokens_are_counted_by_source_and_many_sources_are_cut_to_the_largest(smollm2_tokenizer, monkeypatch):
