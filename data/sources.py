@@ -7,7 +7,6 @@ read is no error by itself: it becomes a Drop with its place, and counts in the 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import itertools
 import json
 import zlib
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.adapters import MAX_ROW_BYTES, adapt, parse
+from data.content import digest_of_one
 from data.rows import Drop, Row
 from data.synthetic import generate
 from eval.records import UserError, first_line
@@ -62,7 +62,7 @@ def identity(source: Source) -> dict[str, Any]:
     """What says which rows a source has, without reading them as rows: digests of files, or the hub's revision."""
     if source.path:
         files = _all_files(source)
-        return {"path": source.path, "files": {path.name: _sha256(path) for path in files}} | _split_of(source)
+        return {"path": source.path, "files": {path.name: digest_of_one(path) for path in files}} | _split_of(source)
     if source.hub:
         return {"hub": source.hub, "revision": source.revision, "config": source.config, "split": source.split}
     return {"synthetic": source.synthetic, "skip": source.skip, "seed": source.seed, "levels": source.levels}
@@ -237,8 +237,3 @@ def _all_files(source: Source) -> list[Path]:
 
 def _split_of(source: Source) -> dict[str, str]:
     return {"split": source.split} if _is_saved(Path(source.path)) else {}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
