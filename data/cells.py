@@ -186,14 +186,8 @@ def train(cell: Cell, say: Say) -> None:
     run = cell.project / cell.run
     if (run / "finished.json").is_file():
         return
-    command = [
-        sys.executable,
-        "launch.py",
-        "--config_file=deepspeed_zero3.yaml",
-        "--num_processes",
-        str(cell.processes),
-    ]
-    command.append("sft.py")
+    command = [sys.executable, "launch.py", "--config_file=deepspeed_zero3.yaml"]
+    command += ["--num_processes", str(cell.processes), "sft.py"]
     if any(map(has_state, run.glob("checkpoint-*"))):
         command.append("--resume")
     else:
@@ -201,12 +195,7 @@ def train(cell: Cell, say: Say) -> None:
     for check in cell.arm.allow:
         command += ["--allow", check]
     threads = max(1, (cell.cores or len(os.sched_getaffinity(0))) // cell.processes)
-    follow(
-        cell,
-        command,
-        say,
-        {} if cell.gpu else CPU_SWITCHES | {"OMP_NUM_THREADS": str(threads)},
-    )
+    follow(cell, command, say, {} if cell.gpu else CPU_SWITCHES | {"OMP_NUM_THREADS": str(threads)})
     if not (run / "finished.json").is_file():
         raise UserError(f"{cell.label}: training ended without finishing {run}; see {cell.place / 'cell.log'}.", 1)
 
@@ -230,13 +219,8 @@ def evaluate(cell: Cell, say: Say) -> dict[str, Any]:
         return {"keys": done["keys"], "untrusted": done["untrusted"]}
     models = [*([cell.settings["model_name_or_path"]] if cell.base else []), str(cell.run)]
     command = [sys.executable, "-m", "eval", "run", *models, *cell.scoring.arguments]
-    text, untrusted = follow(
-        cell,
-        [*command, "--reports", str(cell.scoring.reports), "--json"],
-        say,
-        {},
-        trusted=False,
-    )
+    command += ["--reports", str(cell.scoring.reports), "--json"]
+    text, untrusted = follow(cell, command, say, decoding_share(cell), trusted=False)
     try:
         rows = json.loads(text)
     except ValueError:
@@ -248,6 +232,13 @@ def evaluate(cell: Cell, say: Say) -> dict[str, Any]:
     told = {"keys": keys, "untrusted": untrusted}
     write_json(path, {"scored_by": scored_by, **told})
     return told
+
+
+def decoding_share(cell: Cell) -> dict[str, str]:
+    """The cores that decoding may take where cells share a machine: vLLM would bind its threads to all of them."""
+    if cell.gpu or cell.cores is None:
+        return {}
+    return {"OMP_NUM_THREADS": str(cell.cores), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
 def trained_facts(cell: Cell) -> dict[str, Any]:

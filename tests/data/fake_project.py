@@ -63,7 +63,8 @@ place = next(i for i, name in enumerate(names) if name.startswith("--"))
 models, rest = names[:place], names[place:]
 options = dict(zip(rest[::2], rest[1::2]))
 reports, n = pathlib.Path(options["--reports"]), 80
-trace(step="evaluate", models=models, utils=open("sft_utils.py").read())
+threads = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")]
+trace(step="evaluate", models=models, utils=open("sft_utils.py").read(), threads=threads)
 blank = {"subject": None, "level": None, "source": None}
 problems = [{"id": f"p{k}", "benchmark": "b", "problem": f"What is {k}?", "answer": str(k), **blank} for k in range(n)]
 digest = hashlib.sha256(b"b").hexdigest()

@@ -391,15 +391,15 @@ def test_each_cell_is_a_task_of_a_cluster(project, monkeypatch):
 
     ray.shutdown()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3, fails=True)
     found, problems = ablate(plan_of(project, good, bad, **{"--ray": True, "--cpus": 1}), SILENT)
     assert accuracies(found) == {"good": 0.8} and len(problems) == 2
-    assert sorted(line["run"].split("-")[0] for line in traced(project) if line["step"] == "train") == [
-        "bad",
-        "bad",
-        "good",
-        "good",
-    ]
+    trained = [line["run"].split("-")[0] for line in traced(project) if line["step"] == "train"]
+    assert sorted(trained) == ["bad", "bad", "good", "good"]
+    threads = [line["threads"] for line in traced(project) if line["step"] == "evaluate"]
+    assert threads == [["1", "nobind"]] * 2, "engines that share a machine do not take all of its cores"
     assert not ray.is_initialized()
 
 
