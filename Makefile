@@ -77,10 +77,11 @@ data: setup ## build the data set of RECIPE=… (a YAML file, see data/recipes);
 	@$(PYTHON_BIN) -m data build "$(RECIPE)" $(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)") $(foreach source,$(SOURCES),--source $(source)) \
 	  $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(JSON),--json)
 
-ablate: setup ## hold RECIPES="a b c" against each other: train and score each with SEEDS="0 1"; BUDGET=tokens=N LEAVE_ONE_OUT=1
+ablate: setup ## hold RECIPES="a b c" against each other: train and score each with SEEDS="0 1"; BUDGET=tokens=N LEAVE_ONE_OUT=1 TOGETHER=1
 	@test -n "$(RECIPES)" || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }
 	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
-	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) $(if $(JSON),--json)
+	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) \
+	  $(if $(TOGETHER),--score-together) $(if $(JSON),--json)
 
 submission: setup ## write and lint submission/ and its zip: what travels; CONFIG=… DATASET=… MODEL=hub-id ACCURACY=<checkpoint> BENCH_DIR=…
 	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED)

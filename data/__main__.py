@@ -141,6 +141,11 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
     scoring.add_argument("--max-tokens", type=int, metavar="N")
     scoring.add_argument("--engine", choices=("vllm", "hf", "ray"))
     scoring.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+    scoring.add_argument(
+        "--score-together",
+        action="store_true",
+        help="train all cells, then score them by one engine: no figure before the end, an engine's start saved a cell",
+    )
     spread = command.add_argument_group("several machines")
     spread.add_argument(
         "--ray", action="store_true", help="each cell a task of the cluster that RAY_ADDRESS names, else here"

@@ -3,7 +3,8 @@
     python -m data ablate gsm8k-math data/recipes/synthetic.yaml --seeds 0 1 --benchmark gsm8k-test --budget tokens=5000000
 
 Every (recipe, seed) is a cell (`data.cells`); what is done is not done again, whenever the call was ended. With --ray each
-cell is a task of a cluster whose machines see this checkout under the same path.
+cell is a task of a cluster whose machines see this checkout under the same path; with --score-together all are trained
+first and scored by one engine, which saves its start a cell where trainings take minutes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from rich.console import Console
 
 from data.arms import Arm, is_data_set, leave_one_out, read_arms, source_names
 from data.budget import with_budget
-from data.cells import WORK, Cell, Scoring, make_cell, run_cell
+from data.cells import WORK, Cell, Scoring, make_cell
 from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug
+from data.steps import run_cell, run_cells
 from eval import benchmarks
 from eval.cluster import connect
 from eval.console import progress
@@ -50,6 +52,7 @@ class Plan:
     copies: tuple[str, ...] = ()
     processes: int = 1
     gpu: bool = False
+    together: bool = False
     ray: bool = False
     cpus: int | None = None
     root: Path = Path()
@@ -62,6 +65,10 @@ def make_plan(args: Any, root: Path) -> Plan:
     for option, value in (("--limit", args.limit), ("--max-tokens", args.max_tokens), ("--processes", args.processes)):
         if value is not None and value < 1:
             raise UserError(f"{option} {value}: it must be a whole number above 0.")
+    if args.score_together and args.ray:
+        raise UserError(
+            "--score-together is for one machine, and --ray gives each cell an engine; leave one of them out."
+        )
     gpus = count_gpus()
     copied = {"--limit": args.limit, "--max-tokens": args.max_tokens, "--engine": args.engine}
     arguments = ["--benchmark", args.benchmark]
@@ -85,6 +92,7 @@ def make_plan(args: Any, root: Path) -> Plan:
         copies=tuple(args.source),
         processes=args.processes or max(1, gpus),
         gpu=gpus > 0,
+        together=args.score_together,
         ray=args.ray,
         cpus=args.cpus,
         root=root,
@@ -217,7 +225,7 @@ def make_cells(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], con
 def run_all(plan: Plan, cells: Sequence[Cell], console: Console) -> Iterator[dict[str, Any]]:
     """Yields what each cell gave, as it finishes."""
     with progress(console, "ablate", len(cells), "cell") as advance:
-        results = run_on_ray(plan, cells) if plan.ray else run_here(cells, advance)
+        results = run_on_ray(plan, cells) if plan.ray else run_here(plan, cells, advance)
         for done, told in enumerate(results, start=1):
             if told["error"]:
                 console.print(f"failed: {told['error']}", markup=False, style="bold red", soft_wrap=True)
@@ -225,13 +233,16 @@ def run_all(plan: Plan, cells: Sequence[Cell], console: Console) -> Iterator[dic
             yield told
 
 
-def run_here(cells: Sequence[Cell], advance: Any) -> Iterator[dict[str, Any]]:
-    for done, cell in enumerate(cells):
+def run_here(plan: Plan, cells: Sequence[Cell], advance: Any) -> Iterator[dict[str, Any]]:
+    done = 0
 
-        def say(line: str, done: int = done, cell: Cell = cell) -> None:
-            advance(done, f"{ablation.plain(cell.label)}: {line}")
+    def say(line: str) -> None:
+        advance(done, ablation.plain(line))
 
-        yield run_cell(cell, say)
+    for group in [cells] if plan.together else [[cell] for cell in cells]:
+        for told in run_cells(group, say):
+            done += 1
+            yield told
 
 
 def run_on_ray(plan: Plan, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from eval import benchmarks, checkpoints, prompts, store
 from eval.engines.base import Engine
-from eval.provenance import data_note, git_commit, installed_versions
+from eval.provenance import data_note, git_commit, installed_versions, tokens_seen
 from eval.records import Benchmark, Checkpoint, Decoding, UserError
 from sft_utils import get_tokenizer
 
@@ -126,8 +126,9 @@ def describe(
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
-            # The folder may hold another run by the time somebody asks which data made this score.
+            # The folder may hold another run by the time somebody asks which data made this score, and how much of them.
             "data": data_note(checkpoint.path),
+            "tokens_seen": tokens_seen(checkpoint.path, checkpoint.step),
         },
         "benchmark": {
             "name": benchmark.name,

@@ -36,6 +36,16 @@ def data_note(checkpoint: Path) -> dict[str, Any] | None:
         return None
 
 
+def tokens_seen(checkpoint: Path, step: int | None) -> int | None:
+    """Training tokens up to the checkpoint, by its run.json; None where that is not there, or of another step."""
+    try:
+        note = json.loads((checkpoint / "run.json").read_text(encoding="utf-8"))
+        seen = note["tokens_seen"] if note["step"] == step else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seen if isinstance(seen, int) and seen > 0 else None
+
+
 def git_commit() -> str | None:
     """The commit of the working tree; None outside git, or where git is not installed."""
     if shutil.which("git") is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from eval import provenance
 from eval.report.load import Evaluation
 
 
@@ -14,12 +14,7 @@ def tokens_seen(evaluation: Evaluation) -> int | None:
     checkpoint = evaluation.manifest["checkpoint"]
     if isinstance(checkpoint.get("tokens_seen"), int):
         return int(checkpoint["tokens_seen"])
-    try:
-        note = json.loads(Path(checkpoint["path"], "run.json").read_text(encoding="utf-8"))
-        seen = note["tokens_seen"] if note["step"] == checkpoint["step"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return seen if isinstance(seen, int) and seen > 0 else None
+    return provenance.tokens_seen(Path(checkpoint["path"]), checkpoint["step"])
 
 
 def tokens_by_key(evaluations: Iterable[Evaluation]) -> dict[str, int]:

@@ -16,8 +16,8 @@ from data import processes
 from data.ablate import ablate, make_plan, parse_budget
 from data.arms import leave_one_out, read_arm, read_arms
 from data.budget import with_budget
-from data.cells import run_cell
 from data.recipe import read_recipe
+from data.steps import run_cell
 from eval.files import read_mapping
 from eval.records import UserError
 from tests.data.fake_project import write_data, write_project
@@ -89,6 +89,22 @@ def test_a_second_call_does_nothing_and_a_third_arm_adds_its_own_cells(project):
     wider, _ = ablate(plan_of(project, good, bad, new), SILENT)
     assert steps(project)[before:] == ["train", "evaluate"] * 2 and wider.folder != first.folder
     assert len(accuracies(wider)) == 3
+
+
+def test_scored_together_an_engine_starts_once_a_template_and_a_failed_training_costs_only_itself(project):
+    good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3)
+    lost = write_data(project, "lost", 0.5, fails=True)
+    (project / "no_eos.py").write_text("no eos")
+    (project / "arm.yaml").write_text(f"recipe: {good}\nname: own\nsft_utils: no_eos.py\n")
+    together = {"--score-together": True}
+    found, problems = ablate(plan_of(project, good, bad, lost, "arm.yaml", **together), SILENT)
+    assert accuracies(found) == {"good": 0.8, "bad": 0.3, "own": 0.8} and len(problems) == 2
+    evaluations = [line for line in traced(project) if line["step"] == "evaluate"]
+    runs = [[Path(name).name.split("-")[0] for name in line["models"]] for line in evaluations]
+    assert runs == [["base", "good", "bad", "good", "bad"], ["own", "own"]]
+    assert [line["utils"] for line in evaluations] == ["ordinary", "no eos"] and steps(project)[-2:] == ["evaluate"] * 2
+    ablate(plan_of(project, good, bad, "arm.yaml"), SILENT)
+    assert steps(project)[-2:] == ["evaluate"] * 2, "what was scored together is found cell by cell"
 
 
 CHANGES = {
@@ -235,6 +251,7 @@ REQUESTS = [
     (("good", "bad"), {"--budget": "steps=5"}, "write tokens=N"),
     (("good", "bad"), {"--benchmark": "bb"}, "has no benchmark 'bb'; did you mean 'b'?"),
     (("good", "bad"), {"--limit": -3}, "--limit -3: it must be a whole number above 0"),
+    (("good", "bad"), {"--score-together": True, "--ray": True}, "leave one of them out"),
     (("good", "bad"), {"--config": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
     (("good", "data/built/torn"), {}, "validation.jsonl is missing"),
 ]
@@ -422,7 +439,9 @@ def test_the_template_without_eos_is_the_projects_but_for_that():
     assert len(changed) in (6, 8) and len(code) == 2 and "+ tokenizer.eos_token" in code[0], changed
 
 
-@pytest.mark.parametrize("name", ["no-eos.yaml", "unboxed.yaml", "clean.yaml", "wrong.yaml", "gsm8k.yaml", "math.yaml"])
+@pytest.mark.parametrize(
+    "name", ["no-eos.yaml", "unboxed.yaml", "clean.yaml", "wrong.yaml", "gsm8k.yaml", "math.yaml", "unboxed-rows.yaml"]
+)
 def test_its_arms_and_their_recipes_are_read(name):
     arm = read_arm(f"data/ablations/{name}", ROOT)
     assert read_recipe(ROOT / arm.recipe).steps and set(arm.allow) <= {"eos", "box"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eval.provenance import data_note
+from eval.provenance import data_note, tokens_seen
 from eval.report import load_evaluations, make_sections, write_report
 from eval.report.ledger import data_of, make_ledger
 from eval.report.load import Evaluation
@@ -92,8 +92,8 @@ def test_evaluations_from_before_are_read_from_the_folder_while_it_holds_that_st
 
 def test_a_recipe_gives_its_name_and_digest(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "checkpoint-15", manifest={"name": "curated", "digest": "cafe"})
-    assert data_note(folder) == NOTE | {"name": "curated", "digest": "cafe"}
-    assert data_note(tmp_path) is None
+    assert data_note(folder) == NOTE | {"name": "curated", "digest": "cafe"} and tokens_seen(folder, 15) == 3000
+    assert data_note(tmp_path) is None and tokens_seen(tmp_path, 15) is None and tokens_seen(folder, 30) is None
 
 
 @pytest.mark.parametrize(
