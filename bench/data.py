@@ -13,19 +13,15 @@ import gzip
 import json
 import random
 import re
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import psutil
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from bench.measure import Row
+from bench.measure import Row, watched
 from data.synthetic import NAMES
 from eval.records import UserError
 
@@ -88,7 +84,8 @@ def rows(sizes: Sequence[int] = SIZES) -> Iterator[Row]:
             recipe.write_text(
                 RECIPE.format(rows=count, path=path, kept=min(count, 100_100), cap=max(count // 10, 20_000))
             )
-            seconds, cpu_seconds, peak = measure(recipe, Path(folder) / "out")
+            command = [sys.executable, "-m", "data", "build", str(recipe), "--out", f"{folder}/out"]
+            seconds, cpu_seconds, peak = watched([*command, "--benchmarks-dir", str(SHARED / "benchmarks")])
             costs.append((count, seconds, cpu_seconds))
             yield (
                 f"build from {count:,} rows, {size / 1e9:.2f} GB",
@@ -121,37 +118,6 @@ def varied(row: dict[str, str], rng: random.Random) -> dict[str, str]:
 
     problem, solution = (NAME.sub(name, NUMBER.sub(other, row[key])) for key in ("problem", "solution"))
     return {"source": rng.choice(SOURCES), "problem": rng.choice(OPENINGS) + problem, "solution": solution}
-
-
-def measure(recipe: Path, out: Path) -> tuple[float, float, int]:
-    """(seconds, CPU seconds, peak bytes) of `python -m data build` with its workers; memory that they share counts once.
-
-    CPU seconds beside the clock's, because a machine that others use too stretches only the latter.
-    """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", "data", "build", str(recipe), "--out", str(out)]
-    began, peak = time.monotonic(), 0
-    with subprocess.Popen(
-        [*command, "--benchmarks-dir", str(SHARED / "benchmarks")], stdout=subprocess.DEVNULL
-    ) as build:
-        process = psutil.Process(build.pid)
-        while build.poll() is None:
-            peak = max(peak, _memory(process))
-            time.sleep(1)
-    if build.returncode:
-        raise UserError(f"the build of {recipe} ended with {build.returncode}; see {out}/build.log.", 1)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.monotonic() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak
-
-
-def _memory(process: psutil.Process) -> int:
-    total = 0
-    for each in (process, *process.children(recursive=True)):
-        try:
-            total += each.memory_full_info().pss
-        except psutil.Error:  # it has just ended
-            continue
-    return total
 
 
 def plot(costs: list[tuple[int, float, float]], path: Path) -> None:
