@@ -46,12 +46,17 @@ def run_cells(cells: Sequence[Cell], say: Say = lambda text: None) -> Iterator[T
     trained: dict[Path | None, list[Cell]] = {}
     for number, cell in enumerate(cells, start=1):
         name = f"{number}/{len(cells)} {cell.label}" if len(cells) > 1 else cell.label
-        if error := attempt(cell, lambda line, name=name: say(f"{name}: {line}")):  # type: ignore[misc]
+        if error := attempt(cell, named(name, say)):
             yield described(cell) | {"error": error}
         else:
             trained.setdefault(cell.arm.sft_utils, []).append(cell)
     for group in trained.values():
-        yield from score(group, say)
+        name = f"{len(group)} cells" if len(group) > 1 else group[0].label
+        yield from score(group, named(name, say))
+
+
+def named(name: str, say: Say) -> Say:
+    return lambda line: say(f"{name}: {line}")
 
 
 def described(cell: Cell) -> Told:
@@ -72,16 +77,16 @@ def attempt(cell: Cell, say: Say) -> str | None:
 
 def score(group: Sequence[Cell], say: Say) -> Iterator[Told]:
     """Scores trained cells of one template, where that is not done, and yields what the record says of them."""
-    say(f"{group[0].label}{f' and {len(group) - 1} more' if len(group) > 1 else ''}: evaluate")
+    say("evaluate")
     try:
         with ExitStack() as stack:
-            for cell in group:
+            for cell in {cell.place: cell for cell in group}.values():  # recipes of equal content share a place
                 stack.enter_context(held(cell))
-            found = evaluate(group, lambda line: say(f"evaluate: {line}"))
+            found = evaluate(group, say)
     except (UserError, OSError) as error:
         yield from (described(cell) | {"error": sentence(error, cell.place)} for cell in group)
     else:
-        yield from (described(cell) | found[cell.key] | trained_facts(cell) for cell in group)
+        yield from (described(cell) | found[cell.run] | trained_facts(cell) for cell in group)
 
 
 def sentence(error: UserError | OSError, place: Path) -> str:
@@ -137,13 +142,14 @@ def train(cell: Cell, say: Say) -> None:
 # Scoring
 
 
-def evaluate(cells: Sequence[Cell], say: Say) -> dict[str, Told]:
-    """{cell's key: {"keys": {benchmark: {step: key of its evaluation}}, "untrusted": sentences}}, decoded where that is owed."""
-    found = {cell.key: done for cell in cells if (done := stored_scores(cell))}
-    owed = [cell for cell in cells if cell.key not in found]
+def evaluate(cells: Sequence[Cell], say: Say) -> dict[Path, Told]:
+    """{run: {"keys": {benchmark: {step: key of its evaluation}}, "untrusted": sentences}}, decoded where that is owed."""
+    asked = {cell.run: scored_by(cell) for cell in cells}  # before anything runs: what it then runs with
+    found = {cell.run: done for cell in cells if (done := stored_scores(cell, asked[cell.run]))}
+    owed = [cell for cell in cells if cell.run not in found]
     if not owed:
         return found
-    models = [*{cell.settings["model_name_or_path"] for cell in owed if cell.base}, *(str(cell.run) for cell in owed)]
+    models = [*(cell.settings["model_name_or_path"] for cell in owed if cell.base), *(str(cell.run) for cell in owed)]
     first = owed[0]
     command = [sys.executable, "-m", "eval", "run", *models, *first.scoring.arguments]
     command += ["--reports", str(first.scoring.reports), "--json"]
@@ -152,26 +158,28 @@ def evaluate(cells: Sequence[Cell], say: Say) -> dict[str, Told]:
         rows = json.loads(text)
     except ValueError:
         raise UserError(f"{first.label}: evaluation gave no result; see {first.place / 'cell.log'}.", 1) from None
-    return found | {cell.key: store_scores(cell, rows, untrusted) for cell in owed}
+    for cell in owed:
+        found[cell.run] = told = scores_of(cell, rows, untrusted)
+        write_json(cell.place / "scores.json", {"scored_by": asked[cell.run], **told})
+    return found
 
 
-def stored_scores(cell: Cell) -> Told | None:
+def stored_scores(cell: Cell, asked: str) -> Told | None:
     """What scores.json says, where it is of today's request and the store has all of it."""
     done = read_json(cell.place / "scores.json")
-    if done and done.get("scored_by") == scored_by(cell) and all_stored(done["keys"], cell.scoring.reports):
+    if done and done.get("scored_by") == asked and all_stored(done["keys"], cell.scoring.reports):
         return {"keys": done["keys"], "untrusted": done["untrusted"]}
     return None
 
 
-def store_scores(cell: Cell, rows: Sequence[Mapping[str, Any]], untrusted: Sequence[str]) -> Told:
-    """Writes the cell's part of what `python -m eval run --json` printed, and returns it."""
+def scores_of(cell: Cell, rows: Sequence[Mapping[str, Any]], untrusted: Sequence[str]) -> Told:
+    """The cell's part of what `python -m eval run --json` printed; the base model's faults are those of the cell that scores it."""
+    mine = [f"{cell.run}/", *([f"{cell.settings['model_name_or_path']} on "] if cell.base else [])]
     keys: dict[str, dict[str, str]] = {}
     for row in rows:
         if Path(row["checkpoint"]).parent == cell.run:
             keys.setdefault(row["benchmark"], {})[str(row["step"])] = row["key"]
-    told = {"keys": keys, "untrusted": [line for line in untrusted if f"{cell.run}/" in line]}
-    write_json(cell.place / "scores.json", {"scored_by": scored_by(cell), **told})
-    return told
+    return {"keys": keys, "untrusted": [line for line in untrusted if any(name in line for name in mine)]}
 
 
 def scored_by(cell: Cell) -> str:

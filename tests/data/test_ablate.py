@@ -107,6 +107,28 @@ def test_scored_together_an_engine_starts_once_a_template_and_a_failed_training_
     assert steps(project)[-2:] == ["evaluate"] * 2, "what was scored together is found cell by cell"
 
 
+def test_equal_recipes_under_two_names_are_scored_together_though_they_share_a_place(project):
+    good = write_data(project, "good", 0.8)
+    (project / "twin.yaml").write_text(f"recipe: {good}\nname: twin\n")
+    found, problems = ablate(plan_of(project, good, "twin.yaml", seeds=(0,), **{"--score-together": True}), SILENT)
+    assert not problems and accuracies(found) == {"good": 0.8, "twin": 0.8}
+
+
+def test_what_cannot_be_trusted_is_told_of_its_own_cell_and_the_base_models_of_the_one_that_scores_it(project):
+    from data.cells import make_cell
+    from data.steps import scores_of
+
+    write_data(project, "good", 0.8)
+    arm = read_arm("data/built/good", project)
+    place = (arm.recipe, read_mapping(project / "config.yaml"), project, plan_of(project, "x").scoring)
+    first, second = make_cell(arm, 0, *place, base=True), make_cell(arm, 1, *place)
+    names = ["models/base", f"{first.run}/checkpoint-2", f"{second.run}/checkpoint-2"]
+    lines = [f"not to be trusted: {name} on b: 1 of 80 outputs are error" for name in names]
+    rows = [{"checkpoint": name, "step": 2, "benchmark": "b", "key": name} for name in names[1:]]
+    assert scores_of(first, rows, lines) == {"keys": {"b": {"2": names[1]}}, "untrusted": lines[:2]}
+    assert scores_of(second, rows, lines) == {"keys": {"b": {"2": names[2]}}, "untrusted": lines[2:]}
+
+
 CHANGES = {
     "data": lambda project: write_data(project, "good", 0.7),
     "model": lambda project: (project / "models/base/config.json").write_text('{"share": 0.2, "seed": 0}'),
