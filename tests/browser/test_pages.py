@@ -153,6 +153,20 @@ def test_ablations_and_the_ledger_fit_are_accessible_and_ask_nobody(
     assert_quiet(tab)
 
 
+def test_the_column_of_changes_is_in_sight_beside_links_to_the_data(tab: Tab, tmp_path: Path) -> None:
+    folder = write_reports(tmp_path / "reports")
+    note = {"dataset": "d", "name": "curated", "digest": "ab" * 32, "rows": 6, "tokens": 1800, "sources": {}}
+    for manifest in folder.glob("*/manifest.json"):
+        told = json.loads(manifest.read_text())
+        told["checkpoint"]["data"] = note
+        manifest.write_text(json.dumps(told))
+    write_report(folder)
+    tab.size(1100, 900, False)
+    tab.open(f"file://{folder}/index.html")
+    assert tab.run("document.querySelectorAll('tbody a.data').length") > 0
+    assert tab.run("[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length") == 0
+
+
 def test_one_click_from_a_score_to_the_data_that_made_it(tab: Tab, ablated: Path) -> None:
     tab.open(f"file://{ablated}/index.html")
     tab.click("tbody a.data")
