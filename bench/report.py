@@ -6,23 +6,25 @@ python -m bench report
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from bench.measure import Row, watched
-from eval.stats import wilson
-from graders import GRADER_VERSION
+from eval import plan, store
+from eval.records import Benchmark, Checkpoint, Decoding, Prediction, Problem
+from eval.summary import summarise
+from graders import grade_many
 
 PROBLEMS, CHECKPOINTS = 5_000, (10, 100)
 SENTENCE = (
     "Then $x_{{{k}}} = \\frac{{{k}}}{{{m}}} \\cdot {m} = {k}$, which leaves {k} of the {m} parts for the others. "
 )
 SENTENCES = 6
+PROMPT = {"fingerprint": "f", "next_problem": "### Problem:"}
 
 
 def rows(counts: Iterable[int] = CHECKPOINTS) -> Iterator[Row]:
@@ -42,65 +44,41 @@ def rows(counts: Iterable[int] = CHECKPOINTS) -> Iterator[Row]:
 
 
 def write_store(reports: Path, count: int) -> None:
-    """The store of `count` checkpoints that get better by and by: what evaluation leaves behind."""
-    problems = [
-        {"id": f"p{k}", "benchmark": "b", "problem": f"What is $\\frac{{{7 * k}}}{{7}}$? " * 4, "answer": str(k)}
-        | {"subject": ("algebra", "numbers", "geometry")[k % 3], "level": f"Level {k % 5 + 1}", "source": None}
+    """The store of `count` checkpoints that get better by and by, written by what evaluation writes it with."""
+    problems = tuple(
+        Problem(
+            f"p{k}", "b", f"What is $\\frac{{{7 * k}}}{{7}}$? " * 4, str(k),
+            subject=("algebra", "numbers", "geometry")[k % 3], level=f"Level {k % 5 + 1}",
+        )
         for k in range(PROBLEMS)
-    ]
-    digest = hashlib.sha256(b"b").hexdigest()
-    file = f"benchmarks/b-{digest[:12]}.jsonl"
-    write_lines(reports / file, problems)
+    )  # fmt: skip
+    benchmark = Benchmark("b", problems, hashlib.sha256(b"b").hexdigest(), PROBLEMS)
     for number in range(1, count + 1):
-        write_evaluation(reports, 10 * number, number / (count + 1), {"name": "b", "sha256": digest, "file": file})
+        write_evaluation(reports, benchmark, 10 * number, number / (count + 1))
 
 
-def write_evaluation(reports: Path, step: int, share: float, benchmark: dict[str, Any]) -> None:
+def write_evaluation(reports: Path, benchmark: Benchmark, step: int, share: float) -> None:
     """One evaluation with about that share of right answers."""
     rng = random.Random(step)
-    key = hashlib.sha256(str(step).encode()).hexdigest()[:16]
-    right = [rng.random() < share for _ in range(PROBLEMS)]
-    answers = [str(k if good else k + rng.choice((1, 3, 40))) for k, good in enumerate(right)]
-    owner = [{"id": f"p{k}", "sample": 0} for k in range(PROBLEMS)]
-    work = [SENTENCE.format(k=k, m=k % 17 + 2) * SENTENCES for k in range(PROBLEMS)]
-    ended = {"finish_reason": "stop", "output_tokens": 250, "token_ids_sha": "0" * 12}
-    write_lines(
-        reports / key / "predictions.jsonl",
-        (
-            one | {"text": f"{text}So it is $\\boxed{{{answer}}}$."} | ended
-            for one, text, answer in zip(owner, work, answers, strict=True)
-        ),
-    )
-    write_lines(
-        reports / key / f"verdicts.{GRADER_VERSION}.jsonl",
-        (
-            one
-            | {"status": "correct" if good else "wrong", "correct": good, "strict": good, "normalized": good}
-            | {"extracted": answer, "rule": "exact" if good else "numeric", "cpu_ms": 0.1}
-            for one, good, answer in zip(owner, right, answers, strict=True)
-        ),
-    )
-    n, total = sum(right), PROBLEMS
     name = f"checkpoints/run/checkpoint-{step}"
-    summary = {"checkpoint": name, "run": "run", "step": step, "benchmark": "b", "n": total, "key": key}
-    summary |= dict.fromkeys(("strict", "normalized", "equivalent"), n / total) | {"ci95": list(wilson(n, total))}
-    summary |= {"truncated": 0.0, "no_box": 0.0, "limit": None, "statuses": {"correct": n, "wrong": total - n}}
-    summary |= {"grader": GRADER_VERSION, "output_tokens": 250 * total}
-    manifest = {
-        "key": key,
-        "checkpoint": {"path": name, "run": "run", "step": step, "weights_sha": key},
-        "benchmark": benchmark | {"n": total, "limit": None},
-        "prompt": {"fingerprint": "f", "next_problem": "### Problem:"},
-        "decoding": {"max_tokens": 2048, "temperature": 0.0, "top_p": 1.0, "n_samples": 1, "seed": 0},
-        "engine": {"name": "vllm", "version": "0"},
-        "versions": {}, "git_commit": None, "command": "", "created": "2026-01-01T12:00:00Z",
-    }  # fmt: skip
-    for file, content in (("manifest.json", manifest), ("summary.json", summary)):
-        (reports / key / file).write_text(json.dumps(content), encoding="utf-8")
-    (reports / key / "DONE").touch()
+    checkpoint = Checkpoint(Path(name), name, step, "run", weights_sha=str(step))
+    manifest = plan.describe(checkpoint, benchmark, PROMPT, SimpleNamespace(name="vllm", version="0"), Decoding())
+    manifest |= {"versions": {}, "git_commit": None, "command": ""}
+    predictions = [
+        Prediction(
+            problem.id, 0, output_of(k, k if rng.random() < share else k + rng.choice((1, 3, 40))), "stop", 250, ""
+        )
+        for k, problem in enumerate(benchmark.problems)
+    ]
+    owners = [(prediction.id, 0) for prediction in predictions]
+    pairs = [(one.text, problem.answer) for one, problem in zip(predictions, benchmark.problems, strict=True)]
+    verdicts = dict(zip(owners, grade_many(pairs), strict=True))
+    folder = store.create(reports, manifest, benchmark)
+    store.append_predictions(folder, predictions)
+    store.write_verdicts(folder, verdicts)
+    names = {"checkpoint": name, "run": "run", "step": step, "benchmark": "b"}
+    store.finish(folder, summarise(manifest, dict(zip(owners, predictions, strict=True)), verdicts) | names)
 
 
-def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
+def output_of(k: int, answer: int) -> str:
+    return SENTENCE.format(k=k, m=k % 17 + 2) * SENTENCES + f"So it is $\\boxed{{{answer}}}$."
