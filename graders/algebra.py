@@ -11,13 +11,13 @@ import cmath
 import math
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from graders.exact import Undefined, exact_value
 from graders.expression import Node, names, unknown_functions
-from graders.field import PRIME, fingerprint, hashed, inverse
+from graders.field import PRIME, fingerprint, inverse
+from graders.points import SMALL_SEED, far_points, sample_point
 
-SMALL_SEED = 12  # of sample points: from here on the values are small
 _POINTS = 3  # sample points of a formula: more find more that is defined, two already leave no doubt
 _EPSILON = 4e-16  # relative rounding error of one operation on doubles, rounded up
 _SAFETY = 1e3  # the error bound is first order, so two values must be this many bounds apart to be called different
@@ -123,23 +123,6 @@ def _estimated_function(name: str, parts: list[Estimate]) -> Estimate:
     raise Undefined
 
 
-def sample_point(variables: frozenset[str], seed: int) -> dict[str, complex]:
-    """Real values for the variables, between 0.3 and 2.9 (seeds 4 and 5 of each six: ten times that) with either sign.
-
-    From SMALL_SEED on a tenth of that, inside the domain of roots such as sqrt(1-4x^2) and of inverse functions.
-
-    The same name and seed give the same value on every machine. Even seeds make all of them positive, seed 1 all of them
-    negative, and the odd seeds from 3 on go through the other signs.
-    """
-    point: dict[str, complex] = {"pi": math.pi, "e": math.e, "i": 1j}
-    for index, name in enumerate(sorted(variables - point.keys())):
-        share = hashed("point", name, seed) / PRIME  # in [0, 1)
-        scale = 0.1 if seed >= SMALL_SEED else 10 if seed % 6 > 3 else 1
-        negative = seed == 1 or (seed % 2 == 1 and seed >> 1 >> index & 1 == 1)
-        point[name] = (0.3 + 2.6 * share) * scale * (-1 if negative else 1)
-    return point
-
-
 def equal(gold: Node, answer: Node) -> bool | None:
     """Whether two formulas are equal; None where only the symbolic rung can tell. Raises TooLarge."""
     if gold == answer:
@@ -172,8 +155,9 @@ def _samples(gold: Node, answer: Node) -> Iterator[tuple[Estimate, Estimate]]:
     variables = names(gold) | names(answer)
     real = "i" not in variables and bool(variables - {"pi", "e"})
     seeds = (*range(2 * _POINTS), SMALL_SEED, SMALL_SEED + 1)
-    for seed in seeds if variables - {"pi", "e", "i"} else seeds[:1]:
-        point = sample_point(variables, seed)
+    constant = not variables - {"pi", "e", "i"}
+    fixed = (sample_point(variables, seed) for seed in (seeds[:1] if constant else seeds))
+    for point in chain(fixed, far_points(gold, answer)):
         try:
             yield estimate(gold, point, real), estimate(answer, point, real)
         except Undefined:
@@ -216,3 +200,34 @@ def rounds_to(answer: Node, gold: Fraction, places: int) -> bool:
         return False
     half = 0.5 * 10.0**-places
     return not value.imag and abs(value.real - float(gold)) <= half + error + _EPSILON * abs(value)
+
+
+def is_near(exact: Node, decimal: Node, places: int) -> bool:
+    """Whether a decimal with so many places is a real constant rounded, or the constant itself."""
+    value = exact_value(decimal)
+    if value is None or names(exact) - {"pi", "e"}:
+        return False
+    half = 0.5 * 10.0**-places
+    known = exact_value(exact)
+    if known is not None:
+        return abs(known - value) <= Fraction(half)
+    try:
+        found, error = estimate(exact, sample_point(frozenset(), 0))
+    except Undefined:
+        return False
+    return not found.imag and abs(found.real - float(value)) <= half + error + _EPSILON * abs(found)
+
+
+def is_less(left: Node, right: Node) -> bool | None:
+    """Whether one real constant is smaller than another; None where they are too close to tell, or no constants."""
+    if (names(left) | names(right)) - {"pi", "e"}:
+        return None
+    exact = exact_value(left), exact_value(right)
+    if exact[0] is not None and exact[1] is not None:
+        return exact[0] < exact[1] if exact[0] != exact[1] else None
+    try:
+        (low, error), (high, other) = (estimate(node, sample_point(frozenset(), 0)) for node in (left, right))
+    except Undefined:
+        return None
+    clear = abs(low - high) > _SAFETY * (error + other + _EPSILON * (abs(low) + abs(high)))
+    return low.real < high.real if clear and not low.imag and not high.imag else None

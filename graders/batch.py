@@ -8,7 +8,7 @@ from graders.boxed import extract_boxed
 from graders.ladder import Step, climb, is_usable_gold
 from graders.verdict import Status, Verdict
 
-GRADER_VERSION = "3"  # changes whenever a verdict may change; tests tie it to the source of the rules
+GRADER_VERSION = "4"  # changes whenever a verdict may change; tests tie it to the source of the rules
 
 Progress = Callable[[int, int], None]  # called with (done, total)
 

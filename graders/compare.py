@@ -6,25 +6,24 @@ some formula on which the decision depends could not be judged.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
 
-from graders.numeric import canonical_decimal, decimal_places, parse_number, same_number
-from graders.ranges import as_intervals, interval, is_absolute, reverse, variable, variables
-from graders.structure import MAX_DEPTH, Value, is_name, read
-from graders.units import compatible, units_differ
+from graders import ranges
+from graders.formulas import same_formula
+from graders.logic import Formulas, every, some
+from graders.numeric import canonical_decimal, parse_number
+from graders.qualifiers import domains_differ, renamings, split_qualifier
+from graders.relations import assignments, in_order, readings, same_assignments, same_equations
+from graders.structure import MAX_DEPTH, Value, open_builder, read
+from graders.units import conversion
 from graders.words import same_choice, same_words
 
-Question = Literal["equal", "proportional", "positive", "rounds"]
-# (gold, answer, question) -> yes, no, or not decidable here. "rounds": gold is a decimal to which answer rounds.
-Formulas = Callable[[str, str, Question], bool | None]
-
 MAX_UNMATCHED = 24  # parts of an unordered pair left after exact matches; the rest is quadratic
-# A gold decimal stands for an irrational answer that rounds to it from this many decimals on: `3.14` is not pi.
-MIN_ROUNDED_PLACES = 3
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
+_CLOCK = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))? ?([ap])\.? ?m\.?", re.IGNORECASE)
+_HALF_OF_DAY = re.compile(r"[ap]\.? ?m\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,79 +40,44 @@ def compare(gold: str, answer: str, formulas: Formulas) -> Decision:
         return Decision(True, "structure:choice")
     if same_words(gold, answer):
         return Decision(True, "structure:words")
-    left, right = read(gold), read(answer)
+    if is_clock(gold) or is_clock(answer):
+        return Decision(_same_clocks(gold, answer), "structure:clock")
+    left, right = split_qualifier(open_builder(gold)), split_qualifier(open_builder(answer))
+    if domains_differ(left, right):
+        return Decision(False, "structure:qualifier")
+    expected = read(left.core)
+    decisions = [_compared(expected, read(core), formulas) for core in renamings(left, right)]
+    equal = some(decision.equal for decision in decisions)
+    return Decision(equal, next((d.rule for d in decisions if d.equal), decisions[0].rule))
+
+
+def _compared(left: Value, right: Value, formulas: Formulas) -> Decision:
     kind = left.kind if left.kind != "formula" else right.kind
     if kind == "formula" and (left.unit or right.unit):
         kind = "unit"
     return Decision(_same(left, right, formulas, MAX_DEPTH), f"structure:{kind}")
 
 
-def every(answers: Iterable[bool | None]) -> bool | None:
-    """Three-valued "and": a single no decides."""
-    open_question = False
-    for answer in answers:
-        if answer is False:
-            return False
-        open_question = open_question or answer is None
-    return None if open_question else True
-
-
-def some(answers: Iterable[bool | None]) -> bool | None:
-    """Three-valued "or": a single yes decides."""
-    open_question = False
-    for answer in answers:
-        if answer:
-            return True
-        open_question = open_question or answer is None
-    return None if open_question else False
-
-
 def _same(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
     if gold.text and gold.text == answer.text and gold.unit == answer.unit and gold.kind == answer.kind:
         return True
-    gold, answer = _unwrapped(gold, answer), _unwrapped(answer, gold)
-    if depth == 0 or not compatible(gold.unit, answer.unit):
+    if depth == 0:
         return False
+    pairs = (
+        (left, right)
+        for left in readings(gold, answer, formulas, is_gold=True)
+        for right in readings(answer, gold, formulas, is_gold=False)
+    )
+    return some(_same_parts(left, right, formulas, depth) for left, right in pairs)
+
+
+def _same_parts(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
     if gold.kind == "formula" == answer.kind:
-        return _same_formula(gold, answer, formulas)
+        return same_formula(gold, answer, formulas)
+    if conversion(gold.unit, answer.unit) != 1:
+        return False
     comparer = _COMPARERS.get(frozenset([gold.kind, answer.kind]))
     return comparer(gold, answer, formulas, depth - 1) if comparer else False
-
-
-def _unwrapped(value: Value, other: Value) -> Value:
-    """The right-hand side of `x = 5` when the other answer is not an equation."""
-    if value.kind != "relation" or value.mark != "=" or other.kind == "relation":
-        return value
-    left, right = value.parts
-    if is_name(left.text) and not (is_name(right.text) and not is_name(other.text)):
-        return right
-    return left if is_name(right.text) else value
-
-
-def _same_formula(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
-    if same_words(gold.text, answer.text):
-        return True
-    if units_differ(*(f"{value.text}\\unit{{{value.unit}}}" for value in (gold, answer))):
-        return False
-    if "\\infty" in gold.text or "\\infty" in answer.text:
-        return gold.text.lstrip("+") == answer.text.lstrip("+")
-    percents = (gold.unit == "percent") - (answer.unit == "percent")
-    equal = _same_value(gold.text, answer.text, formulas)
-    if equal or not percents:
-        return equal
-    # A percentage stands for its hundredth too: 50% is 0.5. The other way round nothing is guessed.
-    scaled = (f"({gold.text})/100", answer.text) if percents > 0 else (gold.text, f"({answer.text})/100")
-    return some([equal, _same_value(*scaled, formulas)])
-
-
-def _same_value(gold: str, answer: str, formulas: Formulas) -> bool | None:
-    decided = same_number(gold, answer)
-    if decided is not None:
-        return decided
-    equal = formulas(gold, answer, "equal")
-    if equal or parse_number(answer) is not None or decimal_places(gold) < MIN_ROUNDED_PLACES:
-        return equal
-    return formulas(gold, answer, "rounds")
 
 
 def _unordered(gold: Sequence[Value], answer: Sequence[Value], formulas: Formulas, depth: int) -> bool | None:
@@ -130,7 +94,7 @@ def _unordered(gold: Sequence[Value], answer: Sequence[Value], formulas: Formula
 
 
 def _key(value: Value) -> Hashable:
-    """What two parts have in common that need no comparison. A range made from a relation has no text of its own."""
+    """What two parts have in common that need no comparison. A value made from others has no text of its own."""
     if not value.text:
         return value
     text = (canonical_decimal(value.text) or value.text) if value.kind == "formula" else value.text
@@ -147,26 +111,42 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     left, right = gold.parts, answer.parts
     if any(part.text == "\\ldots" for part in left + right):
         return _ordered(left, right, formulas, depth)
-    assigned = [_assigned_names(left), _assigned_names(right)]
-    if any(len(set(names)) > 1 for names in assigned) and not all(assigned):
-        return _ordered(left, right, formulas, depth)  # `x=1, y=2` against `1, 2`
-    bounded = any(part.kind == "relation" for part in left + right) and not any(assigned)
-    if bounded and as_intervals(gold) and as_intervals(answer):
-        return _same_ranges(gold, answer, formulas, depth)
+    named = assignments(gold), assignments(answer)
+    if named[0] is not None and named[1] is not None:
+        return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
+    if named[0] is not None or named[1] is not None:  # `x=1, y=2` against `1, 2`
+        expected = left if named[0] is None else in_order(named[0])
+        given = right if named[1] is None else in_order(named[1])
+        return _ordered(expected, given, formulas, depth)
+    if ranges.is_condition(gold) or ranges.is_condition(answer):
+        found = _same_ranges(gold, answer, formulas, depth)
+        if found is not False:
+            return found
+        if ranges.is_condition(gold) and ranges.is_condition(answer) and gold.mark != answer.mark:
+            return False  # `x>1 and x<3` is not `x>1 or x<3`
     return _unordered(left, right, formulas, depth)
-
-
-def _assigned_names(parts: Sequence[Value]) -> list[str]:
-    """The names on the left of `x=1, y=2` where every part is an assignment, else nothing."""
-    assigned = [part.parts[0].text for part in parts if part.kind == "relation" and part.mark == "="]
-    return assigned if len(assigned) == len(parts) and all(map(is_name, assigned)) else []
 
 
 def _list_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
     sequence, listed = (gold, answer) if gold.kind == "sequence" else (answer, gold)
-    if listed.mark == "signs" or listed.kind == "set" or sequence.mark != "()":
+    if sequence.mark != "if" and ranges.is_condition(listed):
+        return _same_ranges(gold, answer, formulas, depth)
+    if listed.mark == "signs":
+        return _one_and_many(gold, answer, formulas, depth)
+    if sequence.mark != "()":
         return False
-    return _ordered(gold.parts, answer.parts, formulas, depth)
+    named = assignments(listed)
+    parts = listed.parts if named is None else in_order(named)
+    if sequence is gold:
+        return _ordered(sequence.parts, parts, formulas, depth)
+    return _ordered(parts, sequence.parts, formulas, depth)
+
+
+def _set_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
+    r"""`\{(1,2)\}` and `(1,2)`; a set of numbers is no tuple."""
+    many = gold if gold.kind == "set" else answer
+    tuples = all(part.kind in ("sequence", "list") for part in many.parts)
+    return _one_and_many(gold, answer, formulas, depth) if tuples else False
 
 
 def _same_sequences(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
@@ -182,8 +162,11 @@ def _one_and_many(gold: Value, answer: Value, formulas: Formulas, depth: int) ->
     return every(_same(left, right, formulas, depth) for left, right in pairs)
 
 
-def _relation_and_list(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    """`|x| > 2` and `x < -2 or x > 2`, or one relation twice."""
+def _relation_and_many(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
+    """`|x| > 2` and `x < -2 or x > 2`; `(x,y)=(1,2)` and `y=2, x=1`; one relation twice."""
+    named = assignments(gold), assignments(answer)
+    if named[0] is not None and named[1] is not None:
+        return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     return some(same(gold, answer, formulas, depth) for same in (_same_ranges, _one_and_many))
 
 
@@ -198,67 +181,102 @@ def _matrix_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: 
 
 
 def _same_relations(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    if is_absolute(gold) or is_absolute(answer):
-        return variable(gold) == variable(answer) and _same_ranges(gold, answer, formulas, depth)
-    intervals = [interval(value) for value in (gold, answer)]
-    if intervals[0] and intervals[1]:
-        return variable(gold) == variable(answer) and _same(intervals[0], intervals[1], formulas, depth)
-    if gold.mark == answer.mark and len(gold.parts) == 2:
-        return _same_by_difference(gold, answer, formulas, depth)
-    for other in (answer, reverse(answer)):
-        if other.mark == gold.mark:
-            return _ordered(gold.parts, other.parts, formulas, depth)
-        if gold.mark == reverse(answer).mark and len(gold.parts) == 2:
-            return _same_by_difference(gold, reverse(answer), formulas, depth)
-    return False
-
-
-def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    """Equations: one is the other moved or scaled by a non-zero constant; inequalities: by a positive one."""
-    if gold.mark == "=" and _is_function_name(gold.parts[0].text, answer.parts[0].text):
-        return _same(gold.parts[1], answer.parts[1], formulas, depth)
-    if all(part.kind == "formula" for part in gold.parts + answer.parts) and gold.mark != "\\approx":
-        left, right = (f"({value.parts[0].text})-({value.parts[1].text})" for value in (gold, answer))
-        scaled = formulas(left, right, "proportional" if gold.mark in ("=", "\\neq") else "positive")
-        if scaled is not False:
-            return scaled and not units_differ(gold.text, answer.text)
-    orders = (answer.parts, answer.parts[::-1]) if gold.mark in ("=", "\\neq") else (answer.parts,)
-    return some(_ordered(gold.parts, parts, formulas, depth) for parts in orders)
-
-
-def _is_function_name(left: str, right: str) -> bool:
-    """Whether `y = ...` and `f(x) = ...` name a function, so that only the right-hand sides count."""
-    if not (is_name(left) and is_name(right)) or "(" in (left[0], right[0]):
-        return False
-    arguments = [text.partition("(")[2] for text in (left, right)]
-    return any(arguments) and (arguments[0] == arguments[1] or not all(arguments))
+    named = assignments(gold), assignments(answer)
+    if named[0] is not None and named[1] is not None:
+        return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
+    equal = same_equations(gold, answer, formulas, lambda part, other: _same(part, other, formulas, depth))
+    if equal is False and ranges.is_condition(gold) and ranges.is_condition(answer):
+        return _same_ranges(gold, answer, formulas, depth)
+    return equal
 
 
 def _same_ranges(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    names = [variables(value) for value in (gold, answer)]
-    if names[0] and names[1] and names[0] != names[1]:
+    """Equal as sets of real numbers, for some variable that both may be about."""
+    ours, theirs = ranges.range_variables(gold), ranges.range_variables(answer)
+    if (ranges.is_condition(gold) and gold.kind != "union" and not ours) or (
+        ranges.is_condition(answer) and answer.kind != "union" and not theirs
+    ):
         return False
-    left, right = as_intervals(gold), as_intervals(answer)
-    return _unordered(left, right, formulas, depth) if left and right else False
+    names = ours & theirs if ours and theirs else ours | theirs or {""}
+    return some(_same_real_sets(gold, answer, name, formulas, depth) for name in sorted(names))
+
+
+def _same_real_sets(gold: Value, answer: Value, name: str, formulas: Formulas, depth: int) -> bool | None:
+    def order(left: Value, right: Value) -> int | None:
+        return _order_of_ends(left, right, formulas)
+
+    try:
+        left, right = ranges.real_set(gold, name, order), ranges.real_set(answer, name, order)
+    except ranges.Unordered:
+        left, right = ranges.loose_spans(gold, name), ranges.loose_spans(answer, name)
+        if left is not None and right is not None and len(left) == len(right) > 1:
+            return _unordered(_as_values(left), _as_values(right), formulas, depth)
+    if left is None or right is None or len(left) != len(right):
+        return False
+    return _ordered(_as_values(left), _as_values(right), formulas, depth)
+
+
+def _as_values(spans: list[ranges.Span]) -> list[Value]:
+    """Spans as intervals without a text, part by part; a point as a set."""
+    return [
+        Value("set", "", (span.low,)) if span.low.text == span.high.text
+        else Value("sequence", "", (span.low, span.high), "(["[span.has_low] + ")]"[span.has_high])
+        for span in spans
+    ]  # fmt: skip
+
+
+def _order_of_ends(left: Value, right: Value, formulas: Formulas) -> int | None:
+    """-1, 0 or 1 as one end is smaller than, equal to or larger than another; None if they are no real numbers."""
+    low, high = (_infinite(value.text) for value in (left, right))
+    if low or high:
+        return (low > high) - (low < high)
+    numbers: list[Fraction | None] = [parse_number(value.text) for value in (left, right)]
+    if numbers[0] is not None and numbers[1] is not None:
+        return (numbers[0] > numbers[1]) - (numbers[0] < numbers[1])
+    if left.kind != "formula" or right.kind != "formula":
+        return None
+    less = formulas(left.text, right.text, "less")
+    if less is None:
+        return 0 if formulas(left.text, right.text, "equal") else None
+    return -1 if less else 1
+
+
+def _infinite(text: str) -> int:
+    return {r"\infty": 1, r"+\infty": 1, r"-\infty": -1}.get(text.replace(" ", ""), 0)
 
 
 def _same_ratios(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    clocks = [_clock(value.text) for value in (gold, answer)]
-    if clocks[0] and clocks[1]:
-        halves = {clock[1] for clock in clocks if clock} - {""}
-        return clocks[0][0] == clocks[1][0] and len(halves) < 2
-    if len(gold.parts) != len(answer.parts) or units_differ(gold.text, answer.text):
+    if len(gold.parts) != len(answer.parts):
         return False
-    quotients = [
-        [f"({first.text})/({second.text})" for first, second in pairwise(value.parts)] for value in (gold, answer)
-    ]
-    return every(formulas(left, right, "equal") for left, right in zip(*quotients, strict=True))
+    left, right = (_quotients(value) for value in (gold, answer))
+    return every(formulas(one, other, "equal") for one, other in zip(left, right, strict=True))
 
 
-def _clock(text: str) -> tuple[list[int], str] | None:
-    """Hours, minutes and seconds of a clock time, and `a` or `p` where the half of the day is given."""
-    found = _CLOCK.fullmatch(text)
-    return ([int(part or 0) for part in found.groups()[:3]], (found[4] or "").lower()) if found else None
+def _quotients(ratio: Value) -> list[str]:
+    return [f"({first.text})/({second.text})" for first, second in pairwise(ratio.parts)]
+
+
+def _ratio_and_formula(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
+    """A ratio of two is its quotient."""
+    texts = [_quotients(value)[0] if value.kind == "ratio" else value.text for value in (gold, answer)]
+    ratio, other = (gold, answer) if gold.kind == "ratio" else (answer, gold)
+    return len(ratio.parts) == 2 and not other.unit and formulas(texts[0], texts[1], "equal")
+
+
+def is_clock(text: str) -> bool:
+    """Whether a text is a time of the day: it says am or pm."""
+    return len(text) < 20 and _CLOCK.fullmatch(text) is not None
+
+
+def _same_clocks(gold: str, answer: str) -> bool:
+    """Times are equal by hours, minutes and seconds; am and pm may be left out on one side."""
+    texts = [(text, _HALF_OF_DAY.search(text)) for text in (gold, answer)]
+    clocks = [_CLOCK.fullmatch(text if half else f"{text} am") for text, half in texts if len(text) < 20]
+    if len(clocks) < 2 or clocks[0] is None or clocks[1] is None:
+        return False
+    halves = {half[0][0].lower() for _, half in texts if half}
+    left, right = ([int(part or 0) for part in clock.groups()[:3]] for clock in clocks if clock)
+    return left == right and len(halves) < 2
 
 
 def _same_bases(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
@@ -272,17 +290,23 @@ _COMPARERS: dict[frozenset[str], _Comparer] = {
     frozenset(["list", "set"]): _same_collections,
     frozenset(["sequence"]): _same_sequences,
     frozenset(["sequence", "list"]): _list_and_sequence,
+    frozenset(["sequence", "set"]): _set_and_sequence,
     frozenset(["formula", "list"]): _one_and_many,
     frozenset(["formula", "set"]): _one_and_many,
-    frozenset(["relation", "set"]): _one_and_many,
-    frozenset(["relation", "list"]): _relation_and_list,
+    frozenset(["relation", "set"]): _relation_and_many,
+    frozenset(["relation", "list"]): _relation_and_many,
     frozenset(["matrix"]): _same_matrices,
+    frozenset(["matrix", "set"]): _one_and_many,
+    frozenset(["matrix", "list"]): _one_and_many,
     frozenset(["matrix", "sequence"]): _matrix_and_sequence,
     frozenset(["relation"]): _same_relations,
     frozenset(["relation", "sequence"]): _same_ranges,
     frozenset(["relation", "union"]): _same_ranges,
     frozenset(["list", "union"]): _same_ranges,
+    frozenset(["sequence", "union"]): _same_ranges,
+    frozenset(["set", "union"]): _same_ranges,
     frozenset(["union"]): _same_ranges,
     frozenset(["ratio"]): _same_ratios,
+    frozenset(["ratio", "formula"]): _ratio_and_formula,
     frozenset(["base"]): _same_bases,
 }

@@ -46,6 +46,9 @@ def _exact(node: Node) -> Fraction:
         return _exact_power(values[0], values[1])
     if op == "fact":
         return Fraction(math.factorial(_natural(values[0], MAX_FACTORIAL)))
+    if op == "fact2":
+        n = _natural(values[0], MAX_FACTORIAL)
+        return Fraction(math.prod(range(n, 0, -2)))
     return _exact_function(node.name, values)
 
 

@@ -1,9 +1,8 @@
-"""The ladder for one pair, shown rung by rung for a person."""
+"""The ladder for one pair, shown rung by rung for a person: the trace of the climb that decides."""
 
 from graders.batch import grade_answer
-from graders.ladder import MAX_ANSWER_CHARS, climb
-from graders.normalize import RULES, normalize, same_format
-from graders.numeric import parse_number
+from graders.ladder import MAX_ANSWER_CHARS, climb, unbox
+from graders.normalize import RULES
 from graders.structure import Value, read
 
 MAX_SHOWN_CHARS = 200  # of one value in the printed ladder
@@ -12,42 +11,34 @@ MAX_SHOWN_CHARS = 200  # of one value in the printed ladder
 def explain(gold: str, answer: str) -> str:
     """The rungs that a pair climbs, a line each, and the verdict, as text."""
     lines = [f"gold       {_shown(gold)}", f"answer     {_shown(answer)}"]
-    if max(len(gold), len(answer)) <= MAX_ANSWER_CHARS:
-        left, right = normalize(gold), normalize(answer)
-        lines += [
-            f"exact      {_word(gold.strip() == answer.strip())}",
-            f"normalized {_word(same_format(left, right))}: {_shown(left)} | {_shown(right)}",
-            f"           rules applied: {', '.join(_applied(gold, answer)) or 'none'}",
-            f"numeric    {parse_number(left)} | {parse_number(right)}",
-            f"structure  {_outline(read(left))} | {_outline(read(right))}",
-        ]
+
+    def trace(rung: str, found: str) -> None:
+        lines.append(f"{rung:<10} {_shown(found)}")
+        if rung == "normalized" and max(len(gold), len(answer)) <= MAX_ANSWER_CHARS:
+            lines.extend(_readings(unbox(gold), answer))
+
+    step = climb(answer, gold, trace=trace)  # without a judge: the cheap rungs alone
     verdict = grade_answer(answer, gold)
-    step = climb(answer, gold)  # without a judge: the cheap rungs alone
-    if step.equal is None or step.rule == "algebra":
-        lines.append(f"algebra    {'cannot tell' if step.equal is None else _word(step.equal)}")
-    if step.equal is None:
-        lines.append(f"symbolic   {step.rule if step.refused else _word(verdict.correct)}")
+    if step.equal is None and not step.refused:
+        lines.append(f"symbolic   {'equal' if verdict.correct else 'differs'}")
     return "\n".join([*lines, f"verdict    {verdict.status}, decided by {verdict.rule}, {verdict.cpu_ms:.2f} ms"])
 
 
-def _word(equal: bool) -> str:
-    return "equal" if equal else "differs"
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}... ({len(text)} characters)"
-
-
-def _applied(*texts: str) -> list[str]:
-    """Names of the string rules that changed one of the texts, in table order."""
+def _readings(gold: str, answer: str) -> list[str]:
+    """What became of the two texts: the string rules that changed them, and their structure."""
     changed = []
-    current = list(texts)
+    current = [gold, answer]
     for rule in RULES:
         after = [rule.apply(text) for text in current]
         if after != current:
             changed.append(rule.name)
         current = after
-    return changed
+    left, right = (_outline(read(text)) for text in current)
+    return [f"           rules applied: {', '.join(changed) or 'none'}", f"           read as {left} | {right}"]
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}... ({len(text)} characters)"
 
 
 def _outline(value: Value) -> str:

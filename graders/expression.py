@@ -14,7 +14,7 @@ class TooLarge(Unreadable):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of a formula. `op` is num, name, add, mul, div, neg, pow, fn, call, fact; `name` and `value` as fit."""
+    """One node of a formula. `op` is num, name, add, mul, div, neg, pow, fn, call, fact, fact2; `name`, `value` as fit."""
 
     op: str
     children: tuple["Node", ...] = ()

@@ -41,7 +41,7 @@ def _image(node: Node, seed: int) -> int:
         return _image_power(node.children[0], node.children[1], seed)
     if op == "fn" and node.name == "root":
         return _image_power(node.children[0], Node("div", (Node("num", value=Fraction(1)), node.children[1])), seed)
-    if op == "fact" or (op == "fn" and (value := exact_value(node)) is not None):
+    if op in ("fact", "fact2") or (op == "fn" and (value := exact_value(node)) is not None):
         value = exact_value(node)
         if value is not None:
             return value.numerator * inverse(value.denominator) % PRIME
@@ -73,7 +73,9 @@ def _image_power(base: Node, exponent: Node, seed: int) -> int:
     if power.denominator == 2 and radicand is not None:
         root = _image_square_root(radicand)
     else:
-        root = hashed("root", _image(base, seed), power.denominator)
+        # The odd root of a negative number is that of its absolute value with the sign.
+        sign = -1 if radicand is not None and radicand < 0 and power.denominator % 2 else 1
+        root = sign * hashed("root", sign * _image(base, seed) % PRIME, power.denominator) % PRIME
     return _field_power(root, power.numerator)
 
 

@@ -7,6 +7,7 @@ model text can be given to it in any process. Its input has gone through `normal
 import re
 from fractions import Fraction
 
+from graders.exact import exact_value
 from graders.expression import Node, TooLarge, Unreadable, function, number
 
 MAX_CHARS = 8_000  # of one formula; the longest gold answer of the public math benchmarks has fewer than 1,000
@@ -31,6 +32,7 @@ _GREEK = _table(
     " phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar reals integers naturals"
     " rationals complexes"
 )
+_OF_SEVERAL = _table("min max gcd lcm")
 # Greek letters that are read without a backslash; shorter names (`mu`, `xi`, `ell`) occur inside words.
 _GREEK_WORDS = _table("alpha beta gamma delta theta lambda sigma omega phi rho tau")
 _WORDS = sorted(FUNCTIONS | _FUNCTION_SPELLINGS.keys() | _GREEK_WORDS | {"pi"}, key=lambda word: (-len(word), word))
@@ -101,6 +103,18 @@ def _letters(run: str) -> list[str]:
     return ["\\" + piece if len(piece.rstrip("'")) > 1 else piece for piece in pieces]
 
 
+def power(base: Node, exponent: Node) -> Node:
+    """A power; of an exponent with an odd denominator the real one: `(-8)^{1/3}` is -2, as `\\sqrt[3]{-8}` is."""
+    try:
+        value = exact_value(exponent)
+    except TooLarge:
+        value = None
+    if value is None or value.denominator % 2 == 0 or value.denominator == 1:
+        return Node("pow", (base, exponent))
+    root = function("root", base, number(value.denominator))
+    return root if value.numerator == 1 else Node("pow", (root, number(value.numerator)))
+
+
 class _Parser:
     """Recursive descent over a token list; each method reads one grammar level and returns its tree."""
 
@@ -148,7 +162,7 @@ class _Parser:
                 self.take()
                 factors.append(Node("div", (number(1), self.signed())))
             elif self.starts_factor():
-                if factors[-1].op == "num" and token[0].isdigit():
+                if factors[-1].op == "num" and (token[0].isdigit() or token[0] == "."):
                     raise Unreadable("two numbers stand side by side")
                 factors.append(self.power())
                 if factors[-1] == number(0) and any(factor.op != "num" for factor in factors[:-1]):
@@ -191,10 +205,12 @@ class _Parser:
             token = self.peek()
             if token == "!":
                 self.take()
-                node = Node("fact", (node,))
+                double = self.peek() == "!"
+                self.pos += double
+                node = Node("fact2" if double else "fact", (node,))
             elif token == "^":
                 self.take()
-                node = Node("pow", (node, self.exponent()))
+                node = power(node, self.exponent())
             elif token == "\\degree":
                 self.take()
                 node = Node("mul", (node, Node("name", name="pi"), number(Fraction(1, 180))))
@@ -213,7 +229,7 @@ class _Parser:
                 node = Node("fact", (node,))
             if self.peek() == "^":  # towers associate to the right
                 self.take()
-                node = Node("pow", (node, self.exponent()))
+                node = power(node, self.exponent())
         self.depth -= 1
         return node
 
@@ -315,7 +331,9 @@ class _Parser:
                 power = self.exponent()
             else:
                 base = self.argument()
-        arguments = self.arguments() if self.peek() in ("(", "{", "[") else (self.bare_argument(),)
+        arguments = self.arguments() if self.peek() in _CLOSING.keys() - {"|"} else (self.bare_argument(),)
+        if name in _OF_SEVERAL and len(arguments) < 2:
+            raise Unreadable(f"{name} of a single value")
         if name == "log" and base is not None:
             node = Node("div", (function("ln", *arguments), function("ln", base)))
         elif base is not None:

@@ -10,17 +10,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from graders import algebra
-from graders.compare import Question, compare, some
+from graders.boxed import gold_from_solution
+from graders.compare import compare
 from graders.expression import LOG_BASES, Node, TooLarge, Unreadable, names, with_log_base
 from graders.grammar import parse
-from graders.normalize import drop_units, normalize, same_format
-from graders.numeric import canonical_decimal, decimal_places, same_number
+from graders.logic import Question, some
+from graders.normalize import drop_units, normalize, same_format, without_units
+from graders.numeric import canonical_decimal, decimal_places, parse_number, same_number
+from graders.separators import number_in_brackets
 
 # An answer longer than this is compared as a string only. The longest gold answer of the public math benchmarks has
 # fewer than 1,000 characters, and the time of the rules is linear in this number.
-MAX_ANSWER_CHARS = 8_000
+MAX_ANSWER_CHARS = 4_000
+# Questions about two formulas that one pair may ask. Real pairs ask fewer than ten; a list of lists asks thousands.
+MAX_QUESTIONS = 300
 
 Judge = Callable[[Node, Node, Question], bool | None]
+# Called with each rung that was climbed and what it found, in order.
+Trace = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +43,54 @@ class Step:
 
 def is_usable_gold(gold: str) -> bool:
     """Whether a reference answer holds anything to compare with."""
+    gold = unbox(gold)
     return len(gold) > MAX_ANSWER_CHARS or bool(normalize(gold).strip())
 
 
-def climb(answer: str, gold: str, judge: Judge | None = None) -> Step:
+def unbox(gold: str) -> str:
+    r"""A reference answer out of the box of its own that some data sets leave round it."""
+    if "\\boxed" not in gold and "\\fbox" not in gold:
+        return gold
+    return gold_from_solution(gold) or ""
+
+
+def climb(answer: str, gold: str, judge: Judge | None = None, trace: Trace | None = None) -> Step:
     """Compare an answer with a reference answer, rung by rung, and stop at the first rule that decides.
 
     `judge` answers questions about two formulas that the cheap readings leave open; without one they stay open.
     """
-    if _trimmed(answer) == _trimmed(gold):
+    note = trace or _ignore
+    equal = _trimmed(answer) in (_trimmed(gold), _trimmed(unbox(gold)))
+    note("exact", _word(equal))
+    if equal:
         return Step(True, True, True, "exact")
+    gold = unbox(gold)
     if max(len(answer), len(gold)) > MAX_ANSWER_CHARS:
         return _climb_long(answer, gold)
     left, right = normalize(gold), normalize(answer)
-    if same_format(left, right):
+    equal = same_format(left, right)
+    note("normalized", f"{_word(equal)}: {left} | {right}")
+    if equal:
         return Step(True, False, True, "normalized")
+    if parse_number(without_units(left)[0]) is not None:
+        right = number_in_brackets(_trimmed(answer)) or right
     decided = same_number(left, right)
+    note("numeric", "not two numbers" if decided is None else _word(decided))
     if decided is not None:
         return Step(decided, False, False, "numeric")
-    formulas = _Formulas(judge)
+    return _climb_parts(left, right, _Formulas(judge, note), note)
+
+
+def _climb_parts(left: str, right: str, formulas: "_Formulas", note: Trace) -> Step:
+    """The rungs that read structure and formulas, on two normalized texts."""
     decision = compare(left, right, formulas)
+    equal = decision.equal
     rule = formulas.rule if decision.rule == "structure:formula" and formulas.rule else decision.rule
-    if decision.equal is None and formulas.refused:
+    if equal is not True and formulas.refused:
+        note("refused", formulas.refused)
         return Step(None, False, False, f"refused: {formulas.refused}", refused=True)
-    return Step(decision.equal, False, False, rule)
+    note("structure", f"{_word(equal)}, by {rule}")
+    return Step(equal, False, False, rule)
 
 
 def _climb_long(answer: str, gold: str) -> Step:
@@ -68,6 +99,14 @@ def _climb_long(answer: str, gold: str) -> Step:
     if left is not None and right is not None:
         return Step(left == right, False, False, "numeric")
     return Step(False, False, False, f"longer than {MAX_ANSWER_CHARS} characters")
+
+
+def _ignore(rung: str, found: str) -> None:
+    """The trace of a climb that nobody watches."""
+
+
+def _word(equal: bool | None) -> str:
+    return "cannot tell" if equal is None else "equal" if equal else "differs"
 
 
 def _trimmed(text: str) -> str:
@@ -81,12 +120,24 @@ def _trimmed(text: str) -> str:
 class _Formulas:
     """Answers the questions of `compare` about two formulas, and remembers what decided or refused."""
 
-    def __init__(self, judge: Judge | None) -> None:
+    def __init__(self, judge: Judge | None, note: Trace) -> None:
         self.judge = judge
+        self.note = note
         self.rule = ""
         self.refused = ""
+        self.asked: dict[tuple[str, str, Question], bool | None] = {}
 
     def __call__(self, gold: str, answer: str, question: Question) -> bool | None:
+        key = gold, answer, question
+        if key not in self.asked:
+            if len(self.asked) >= MAX_QUESTIONS:
+                self.refused = f"more than {MAX_QUESTIONS} pairs of formulas"
+                return None
+            self.asked[key] = self.read(gold, answer, question)
+            self.note(self.rule, f"{gold} | {answer}: {_ANSWERS[question][self.asked[key]]}")
+        return self.asked[key]
+
+    def read(self, gold: str, answer: str, question: Question) -> bool | None:
         try:
             left, right = parse(_readable(gold)), parse(_readable(answer))
         except (TooLarge, RecursionError) as error:  # a caller's own stack may leave less room than a formula needs
@@ -94,32 +145,48 @@ class _Formulas:
             return None
         except Unreadable:
             self.rule = "unreadable"
-            return False
-        left, right = without_constant(left, right)
+            return None if question == "less" else False
+        if question == "equal":
+            left, right = without_constant(left, right)
         if "log" not in gold and "log" not in answer:
-            return self.decide(left, right, gold, question)
+            return self.decide(left, right, gold, answer, question)
         # A logarithm without a base is natural to some books and decimal to others: either reading will do.
         readings = ((with_log_base(left, base), with_log_base(right, base)) for base in LOG_BASES)
-        return some(self.decide(*reading, gold, question) for reading in readings)
+        return some(self.decide(*reading, gold, answer, question) for reading in readings)
 
-    def decide(self, left: Node, right: Node, gold: str, question: Question) -> bool | None:
+    def decide(self, left: Node, right: Node, gold: str, answer: str, question: Question) -> bool | None:
         self.rule = "algebra"
         try:
-            equal = _ask(left, right, gold, question)
+            equal = _ask(left, right, gold, answer, question)
         except (TooLarge, RecursionError) as error:
             self.refused = str(error)
             return None
-        if equal is None and self.judge is not None:
+        if equal is None and self.judge is not None and question != "less":
             self.rule = "symbolic"
             equal = self.judge(left, right, question)
         return equal
 
 
-def _ask(gold: Node, answer: Node, gold_text: str, question: Question) -> bool | None:
+_NO, _OPEN = "differs", "cannot tell"
+_ANSWERS: dict[Question, dict[bool | None, str]] = {
+    "equal": {True: "equal", False: _NO, None: _OPEN},
+    "proportional": {True: "multiples", False: "no multiples", None: _OPEN},
+    "positive": {True: "positive multiples", False: "no positive multiples", None: _OPEN},
+    "rounds": {True: "rounds to it", False: "does not round to it", None: _OPEN},
+    "near": {True: "approximated by it", False: "not approximated by it", None: _OPEN},
+    "less": {True: "less", False: "greater", None: "not ordered"},
+}
+
+
+def _ask(gold: Node, answer: Node, gold_text: str, answer_text: str, question: Question) -> bool | None:
     if question == "equal":
         return algebra.equal(gold, answer)
     if question == "rounds":
         return algebra.rounds_to(answer, Fraction(gold_text), decimal_places(gold_text))
+    if question == "near":
+        return algebra.is_near(gold, answer, decimal_places(answer_text))
+    if question == "less":
+        return algebra.is_less(gold, answer)
     return algebra.proportional(gold, answer, positive=question == "positive")
 
 
@@ -135,10 +202,15 @@ def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
 
 
 def _split_constant(node: Node) -> Node | None:
-    """The formula without its `+C`, if it has one and varies without it."""
+    """The formula without its `+C`, if it has one and is an antiderivative without it.
+
+    It varies with a lower-case name and holds no other capital, which would be a parameter: C is one too, then.
+    """
     constant = Node("name", name="C")
-    if node.op != "add" or constant not in node.children:
+    if node.op != "add" or node.children.count(constant) != 1:
         return None
     rest = tuple(child for child in node.children if child != constant)
-    varies = names(Node("add", rest)) - {"pi", "e", "i", "C"}
-    return (rest[0] if len(rest) == 1 else Node("add", rest)) if rest and varies else None
+    inside = names(Node("add", rest)) - {"pi", "e", "i"}
+    if not any(name[:1].islower() for name in inside) or any(name[:1].isupper() for name in inside):
+        return None
+    return rest[0] if len(rest) == 1 else Node("add", rest)

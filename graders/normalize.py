@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from graders.units import canonical_unit, compatible
+from graders import macros, quantities, separators, unicode
+from graders.units import same_unit
 
 MAX_CACHED_CHARS = 300  # longer texts are rare and would only fill the cache
 
@@ -25,10 +26,9 @@ class Rule:
     examples: tuple[tuple[str, str], ...]
 
 
-def _replacer(table: dict[str, str], pattern: str | None = None) -> Callable[[str], str]:
+def _replacer(table: dict[str, str]) -> Callable[[str], str]:
     """A rule that replaces the keys of a table, longest first, by their values."""
-    keys = pattern or "|".join(re.escape(key) for key in sorted(table, key=len, reverse=True))
-    compiled = re.compile(keys)
+    compiled = re.compile("|".join(re.escape(key) for key in sorted(table, key=len, reverse=True)))
     return lambda text: compiled.sub(lambda found: table[found.group()], text)
 
 
@@ -37,124 +37,85 @@ def _sub(pattern: str, replacement: str | Callable[[re.Match[str]], str]) -> Cal
     return lambda text: compiled.sub(replacement, text)
 
 
-_UNICODE = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "‐": "-", "×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/",
-    "⁄": "/", "≤": r"\leq ", "⩽": r"\leq ", "≥": r"\geq ", "⩾": r"\geq ", "≠": r"\neq ", "≈": r"\approx ",
-    "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ",
-    "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ",
-    "φ": r"\phi ", "ω": r"\omega ", "Δ": r"\Delta ", "σ": r"\sigma ", "ρ": r"\rho ", "ε": r"\epsilon ",
-    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
-    "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "…": r"\ldots ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}",
-    "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}",
-    "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}",
-    "²": "^{2}", "³": "^{3}", "¹": "^{1}", "⁰": "^{0}", "⁴": "^{4}", "⁵": "^{5}", "⁶": "^{6}", "⁷": "^{7}",
-    "⁸": "^{8}", "⁹": "^{9}", "€": r"\euro ", "£": r"\pounds ", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
-    "。": ".", "％": "%", "＝": "=", "＋": "+", "～": "~", "′": "'", "’": "'", "\u200b": "", "\ufeff": "", "⟨": "(",
-    "⟩": ")", "¢": r"\text{ cents}", "∨": r"\lor ", "∧": r"\land ", "→": r"\to ",
-}  # fmt: skip
-_UNICODE |= {chr(0xFF10 + digit): str(digit) for digit in range(10)}  # full-width digits
-_UNICODE |= {chr(0xFEE0 + code): chr(code) for code in (*range(0x41, 0x5B), *range(0x61, 0x7B))}
-_UNICODE_RADICAL = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
+# What JSON made of a backslash and a letter, and the rest of the commands that begin with that letter.
+_SWALLOWED = {
+    "\f": ("f", "rac orall lat loor"),
+    "\b": ("b", "egin inom eta ar oxed ot mod oldsymbol bf ig igl igr igcup ullet mathbb ackslash"),
+    "\t": ("t", "ext extbf extit extrm imes heta an au ilde o frac riangle binom herefore"),
+    "\r": ("r", "ight ho angle floor ceil vert brace brack m"),
+    "\n": ("n", "eq abla otin eg ot mid parallel e(?=\\s*[-\\d\\\\])"),
+    "\v": ("v", "ec arnothing arphi ert ee"),
+    "\a": ("a", "lpha pprox ngle rcsin rccos rctan st"),
+}
+_SWALLOWED_ESCAPE = re.compile(
+    "|".join(f"{sign}(?:{'|'.join(rest.split())})(?![a-zA-Z])" for sign, (_, rest) in _SWALLOWED.items())
+)
+
+
+def _restore_escapes(text: str) -> str:
+    return _SWALLOWED_ESCAPE.sub(lambda found: f"\\{_SWALLOWED[found[0][0]][0]}{found[0][1:]}", text)
+
 
 _SYNONYMS = {
     r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
     r"\le": r"\leq ", r"\leq": r"\leq ", r"\leqslant": r"\leq ", r"\ge": r"\geq ", r"\geq": r"\geq ",
+    r"\leqq": r"\leq ", r"\geqq": r"\geq ",
     r"\geqslant": r"\geq ", r"\lt": "<", r"\gt": ">", r"\ne": r"\neq ", r"\neq": r"\neq ", r"\cdot": "*",
     r"\times": "*", r"\ast": "*", r"\div": "/", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\langle": "(",
     r"\rangle": ")", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\lVert": "|", r"\rVert": "|",
-    r"\varnothing": r"\emptyset ", r"\O": r"\emptyset ", r"\infin": r"\infty ", r"\bigcup": r"\cup ",
+    r"\varnothing": r"\emptyset ", r"\O": r"\emptyset ", r"\oslash": r"\emptyset ", r"\infin": r"\infty ",
+    r"\bigcup": r"\cup ", r"\bigcap": r"\cap ", r"\backslash": r"\setminus ",
     r"\colon": ":", r"\dots": r"\ldots ", r"\cdots": r"\ldots ", r"\dotsc": r"\ldots ", r"\wedge": " and ",
     r"\land": " and ", r"\lor": " or ", r"\vee": " or ", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(",
     r"\rparen": ")", r"\operatorname": "", r"\epsilon": r"\varepsilon ", r"\rightarrow": r"\to ",
-    r"\longrightarrow": r"\to ", r"\simeq": r"\approx ", r"\degree": r"^\circ ", r"\percent": "%",
+    r"\longrightarrow": r"\to ", r"\simeq": r"\approx ", r"\thickapprox": r"\approx ", r"\degree": r"^\circ ",
+    r"\percent": "%", r"\reals": r"\mathbb{R}", r"\R": r"\mathbb{R}", r"\Z": r"\mathbb{Z}", r"\prime": "'",
 }  # fmt: skip
-_COMMAND = re.compile(r"\\[A-Za-z]+ ?")
+_COMMAND = re.compile(r"\\[A-Za-z]++ ?")
 
 
 def _synonyms(text: str) -> str:
     return _COMMAND.sub(lambda found: _SYNONYMS.get(found.group().rstrip(), found.group()), text)
 
 
-_BIG = r"\\(?:left|right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*"
-_TEXT_COMMAND = (
-    r"\\(?:text(?:bf|it|rm|sf|tt|sc|normal|up)?|mbox|hbox|math(?:rm|bf|it|sf|tt|cal|normal|frak)|boldsymbol|bm"
-    r"|operatorname\*?|emph|boxed|underline|bold|vec|overrightarrow|hat)(?![A-Za-z])"
+_BIG = r"\\(?:left|right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*+"
+_SIZES = (
+    "displaystyle textstyle scriptstyle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge limits"
+    " nolimits boldmath unboldmath bf rm it sf tt em nonumber notag mathstrut strut quad qquad thinspace medspace"
+    " enspace negthinspace hfill centering"
 )
-_TEXT_GROUP = re.compile(_TEXT_COMMAND + r"\s*\{([^{}]*)\}")
-_UNIT_GROUP = re.compile(r"\\(?:text(?:rm|bf|it)?|mbox|mathrm|hbox)\s*\{([^{}]{1,40})\}(\s*\^(?:\{[23]\}|[23]))?")
-_PLAIN_UNIT = re.compile(
-    r"(?<=[0-9})])(\s*)([A-Za-z.米厘元度]+(?:[ /][A-Za-z.]+){0,3})(\s*\^(?:\{[23]\}|[23]))?"
-    r"(?=\s*(?:$|[,;]|\band\b|\bor\b))"
-)
-_CURRENCY = re.compile(r"(\\\$|\\euro|\\pounds|¥)\s*(-?[\d.,]*\d)")
-_CURRENCY_NAME = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "pound-sterling", "¥": "yen"}
-
-
-def _text_groups(text: str) -> str:
-    for _ in range(3):  # nesting such as \textbf{\text{A}}
-        replaced = _TEXT_GROUP.sub(lambda found: f" {found[1]} ", text)
-        if replaced == text:
-            break
-        text = replaced
-    return text
-
-
-def _text_units(text: str) -> str:
-    def marked(found: re.Match[str]) -> str:
-        unit = canonical_unit(found[1] + re.sub(r"[\s{}]", "", found[2] or ""))
-        return f"\\unit{{{unit}}}" if unit else found.group()
-
-    return _UNIT_GROUP.sub(marked, text)
-
-
-def _plain_units(text: str) -> str:
-    def marked(found: re.Match[str]) -> str:
-        # One letter after a number is a variable unless it is set as text.
-        is_word = len(found[2]) > 1 or not found[2].isascii()
-        unit = canonical_unit(found[2] + re.sub(r"[\s{}]", "", found[3] or "")) if is_word else None
-        return f"\\unit{{{unit}}}" if unit else found.group()
-
-    return _PLAIN_UNIT.sub(marked, text)
-
-
-def _currency(text: str) -> str:
-    marked = _CURRENCY.sub(lambda found: f"{found[2]}\\unit{{{_CURRENCY_NAME[found[1]]}}}", text)
-    return re.sub(r"(?:\\unit\{dollar\}\s*)+", r"\\unit{dollar}", marked).replace("\\$", "")
-
-
 _SPACING = re.compile(
-    r"\\\\|(?:\\[,;:!> \n]|~|\s|&nbsp;|\\hspace\*?\{[^{}]*\}"
-    r"|\\(?:q?quad|thinspace|medspace|enspace|displaystyle|limits|nolimits)(?![A-Za-z]))+"
+    r"\\\\|(?:\\[,;:!> \n]|~|\s|&nbsp;|\\[hv]space\*?\{[^{}]{0,20}\}"
+    rf"|\\(?:{'|'.join(_SIZES.split())})(?![A-Za-z]))++"
 )
-_THOUSANDS_COMMA = re.compile(r"[^,]*?(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])[^,]*")
-_COMMA_OF_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
-_DIGIT_GROUPS = re.compile(r"(?<![\d.])(\d{1,3})((?:(?:\{,\}|,?\\[,!:; ]\s*| )\d{3})+)(?!\d)")
 
 
 def _spacing(text: str) -> str:
     return _SPACING.sub(lambda found: found.group() if found.group() == "\\\\" else " ", text)
 
 
-def _digit_groups(text: str) -> str:
-    text = _DIGIT_GROUPS.sub(lambda found: found[1] + re.sub(r"\D", "", found[2]), text)
-    bare = _TEXT_GROUP.sub("", text)  # a unit in braces does not make a list of the number before it
-    if "," in bare and not re.search(r"[(\[{;]|, ", bare) and _THOUSANDS_COMMA.fullmatch(bare):
-        return _COMMA_OF_THOUSANDS.sub("", text)
-    return text
+# Markdown round the whole, and row breaks, signs and words before or after an answer that say nothing about it.
+_EMPHASIS = re.compile(r"(\*\*|__|`)(?!\s)([\s\S]*)(?<!\s)\1")
+_LEADING = re.compile(
+    r"(?:\s|=(?!=)|\\approx(?![A-Za-z])|(?:\\(?:text|mathrm)\s*\{)?\s*(?:approximately|approx\.|about|roughly)\s(?:\s*\})?"
+    r"|(?:\\text\s*\{)?\s*(?:(?:the|final)\s)*answer(?:\s+is)?\s*:?(?![A-Za-z])(?:\s*\})?"
+    r"|(?:故|所以)?(?:答案|答|解)(?:是|为)?\s*[::]?|(?:等于|约为)|约(?=\d))++",
+    re.IGNORECASE,
+)
 
 
-_ONE_TOKEN = r"(?:\d|[A-Za-z](?![A-Za-z])|\\(?!frac|sqrt|binom)[A-Za-z]+)"
-_FRAC_FIRST = re.compile(rf"\\(frac|binom)\s*({_ONE_TOKEN}|[A-Za-z])")
-_FRAC_SECOND = re.compile(rf"(\\(?:frac|binom)\s*\{{[^{{}}]*\}})\s*({_ONE_TOKEN}|[A-Za-z])")
-_ROOT_ARGUMENT = re.compile(r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d+|[A-Za-z])")
-_OVER = re.compile(r"\{([^{}]*)\\(over|choose)(?![A-Za-z])([^{}]*)\}")
-_SCRIPT = re.compile(r"([\^_])\{(\w|-?\d)\}")
+def _outside(text: str) -> str:
+    text = text.strip()
+    for _ in range(2):
+        found = _EMPHASIS.fullmatch(text)
+        text = found[2] if found and found[1] not in found[2] else text
+    lead = _LEADING.match(text)
+    return text[lead.end() :] if lead and lead.end() < len(text) else text
 
 
-def _macro_arguments(text: str) -> str:
-    text = _OVER.sub(lambda found: f"\\{'frac' if found[2] == 'over' else 'binom'}{{{found[1]}}}{{{found[3]}}}", text)
-    text = _FRAC_SECOND.sub(r"\1{\2}", _FRAC_FIRST.sub(r"\\\1{\2}", text))
-    return _ROOT_ARGUMENT.sub(lambda found: f"\\sqrt{found[1] or ''}{{{found[2]}}}", text)
+def _ends(text: str) -> str:
+    text = text.rstrip(" \\")
+    return text[:-1].rstrip(" \\") if text.endswith((".", ",", ";", ":")) else text
 
 
 # After nothing that could run into the next sign; before a sign; between a closed group and a letter or command.
@@ -165,21 +126,22 @@ _IDLE_SPACE = re.compile(
 
 def _squeeze(text: str) -> str:
     r"""Spaces stay only where they separate: between letters, between digits, after a command before a letter."""
-    text = re.sub(r"\s+", " ", text.strip())
-    return _IDLE_SPACE.sub("", text)
-
-
-def _ends(text: str) -> str:
-    text = text.strip().removesuffix("\\").rstrip()
-    return text[:-1].rstrip() if text.endswith((".", ",", ";", ":")) else text
+    return _IDLE_SPACE.sub("", " ".join(text.split()))
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "swallowed-escapes",
+        _restore_escapes,
+        "JSON written by hand turns `\\frac` into a form feed and `rac`, `\\text` into a tab and `ext`",
+        (("\frac{1}{2}", r"\frac{1}{2}"), ("\text{5}", r"\text{5}"), ("3\times 4", r"3\times 4"), ("1\n2", "1\n2")),
+    ),
+    Rule(
         "unicode",
-        lambda text: text if text.isascii() else _UNICODE_RADICAL.sub(_unicode_radical, _unicode(text)),
+        unicode.spell_in_ascii,
         "models copy signs from text: minus, roots, fractions, full-width digits",
-        (("−５", "-5"), ("2√3", r"2\sqrt{3}"), ("½", r"\frac{1}{2}"), ("x²", "x^{2}"), ("90°", r"90^\circ ")),
+        (("−5", "-5"), ("2√3", r"2\sqrt{3}"), ("½", r"\frac{1}{2}"), ("x²", "x^{2}"), ("90°", r"90^\circ "),
+         ("０．５", "0.5"), ("x⁻¹", "x^{-1}"), ("x₁", "x_{1}"), ("1∶2", "1:2")),
     ),
     Rule(
         "white-space",
@@ -194,11 +156,30 @@ RULES: tuple[Rule, ...] = (
         ((r"\\frac{1}{2}", r"\frac{1}{2}"), (r"\\sqrt{2}", r"\sqrt{2}")),
     ),
     Rule(
+        "scale-words",
+        quantities.spell_scales,
+        "a million is a power of ten",
+        ((r"5\text{ million}", r"5*10^{6}"), ("1.2 billion", "1.2*10^{9}"), ("million", "million")),
+    ),
+    Rule(
+        "currency",
+        quantities.mark_currency,
+        "a currency sign in front is a unit",
+        ((r"\$5", r"5\unit{dollar}"), (r"\$1,000", r"1,000\unit{dollar}")),
+    ),
+    Rule(
+        "math-delimiters",
+        _sub(r"\$|\\[()]|\\\[(?![^\\]{0,8}pt\])|\\\]", ""),
+        "the box is already math; dollars inside it delimit nothing",
+        (("$5$", "5"), (r"\(x+1\)", "x+1"), ("$1$ and $2$", "1 and 2")),
+    ),
+    Rule(
         "digit-groups",
-        _digit_groups,
+        separators.join_digit_groups,
         "thousands separators, where commas can be nothing else",
         (("1,234", "1234"), ("1{,}000{,}000", "1000000"), (r"11,\! 111", "11111"), (r"1\,234", "1234"),
-         ("1 000", "1000"), (r"12,000\text{ m}", r"12000\text{ m}"), ("1,23", "1,23"), ("(100,200)", "(100,200)")),
+         ("1 000", "1000"), (r"12,000\text{ m}", r"12000\text{ m}"), ("1,23", "1,23"), ("(100,200)", "(100,200)"),
+         (r"3,\ 100", r"3,\ 100"), ("1,234, 5,678", "1234, 5678"), (r"\frac{75,000}{7}", r"\frac{75000}{7}")),
     ),
     Rule(
         "decimal-comma",
@@ -207,40 +188,36 @@ RULES: tuple[Rule, ...] = (
         (("0{,}5", "0.5"), ("12{,}75", "12.75"), ("1{,}234", "1{,}234")),
     ),
     Rule(
-        "currency",
-        _currency,
-        "a currency sign in front is a unit",
-        ((r"\$5", r"5\unit{dollar}"), (r"\$1,000", r"1,000\unit{dollar}")),
-    ),
-    Rule(
-        "math-delimiters",
-        _sub(r"\$|\\[()]|\\\[(?![^\\]*pt\])|\\\]", ""),
-        "the box is already math; dollars inside it delimit nothing",
-        (("$5$", "5"), (r"\(x+1\)", "x+1"), ("$1$ and $2$", "1 and 2")),
-    ),
-    Rule(
         "e-notation",
-        _sub(r"(?<![\w.}])(\d+(?:\.\d+)?)[eE]([+-]?\d+)(?![\w.])", r"\1*10^{\2}"),
+        _sub(r"(?<![\w.}])(\d++(?:\.\d++)?)[eE]([+-]?\d++)(?![\w.])", r"\1*10^{\2}"),
         "calculators and programs write powers of ten so; `3e - 2` with spaces is Euler's number",
         (("5e-1", "5*10^{-1}"), ("1.23E4", "1.23*10^{4}"), ("3e - 2", "3e - 2")),
     ),
     Rule(
-        "spacing",
-        _spacing,
-        "spacing macros are typography; a row break is not",
-        ((r"a\,b", "a b"), (r"a\quad b", "a b"), (r"a\\b", r"a\\b")),
-    ),
-    Rule(
-        "bracket-size",
-        _sub(rf"\\(?:left|right)\s*\.|{_BIG}", ""),
-        "the size of a bracket is typography",
-        ((r"\left(1\right)", "(1)"), (r"\bigl[0,1\bigr)", "[0,1)"), (r"\left\{1\right\}", r"\{1\}")),
+        "ordinals",
+        macros.drop_ordinals,
+        "the ending of an ordinal number is no part of the number",
+        ((r"12^{\text{th}}", "12"), ("21st", "21"), (r"3\text{rd}", "3"), ("2nd place", "2 place")),
     ),
     Rule(
         "units-as-text",
-        _text_units,
-        "a unit set as text is marked, from a vocabulary; any other text stays",
-        ((r"5\text{ cm}", r"5\unit{cm}"), (r"15\mbox{ cm}^2", r"15\unit{cm^2}"), (r"5\text{ is}", r"5\text{ is}")),
+        quantities.mark_text_units,
+        "a unit set as text after a quantity is marked, from a vocabulary; any other text stays",
+        ((r"5\text{ cm}", r"5\unit{cm}"), (r"15\mbox{ cm}^2", r"15\unit{cm^2}"), (r"5\text{ is}", r"5\text{ is}"),
+         (r"\frac{1}{2\mathrm{g}}", r"\frac{1}{2\mathrm{g}}"), (r"9\mathrm{~m}/\mathrm{s}", r"9\unit{m*s^-1}"),
+         (r"a_{\text{min}}=3", r"a_{\text{min}}=3")),
+    ),
+    Rule(
+        "spacing",
+        _spacing,
+        "spacing macros and sizes are typography; a row break is not",
+        ((r"a\,b", "a b"), (r"a\quad b", "a b"), (r"a\\b", r"a\\b"), (r"\Large 5", " 5")),
+    ),
+    Rule(
+        "bracket-size",
+        _sub(rf"\\(?:left|right)\s*+\.|{_BIG}", ""),
+        "the size of a bracket is typography",
+        ((r"\left(1\right)", "(1)"), (r"\bigl[0,1\bigr)", "[0,1)"), (r"\left\{1\right\}", r"\{1\}")),
     ),
     Rule(
         "lost-row-break",
@@ -251,16 +228,22 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "colour",
-        _sub(r"\\(?:text)?color\s*\{[^{}]*\}", ""),
+        _sub(r"\\(?:text)?color\s*+\{[^{}]*+\}", ""),
         "colour does not change an answer; the coloured group keeps its braces",
         ((r"\color{blue}{19}", "{19}"), (r"\textcolor{red}{x}", "{x}")),
     ),
     Rule(
-        "text-commands",
-        _text_groups,
-        "fonts, and the arrows of vectors, do not change an answer",
+        "fonts",
+        macros.drop_fonts,
+        "fonts, and the arrows of vectors, do not change an answer; a bold or double R is the set of real numbers",
         ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", "  A  "),
-         (r"\vec{a}", " a ")),
+         (r"\vec{a}", " a "), (r"\mathbf R", r"\mathbb{R}"), (r"\mathbb R", r"\mathbb{R}")),
+    ),
+    Rule(
+        "outside",
+        _outside,
+        "emphasis round an answer, `=` or `\\approx` before it, and words that announce it",
+        (("**73**", "73"), ("=5", "5"), (r"\approx 8.24", "8.24"), ("The answer is: 5", "5"), ("答案:5", "5")),
     ),
     Rule(
         "synonyms",
@@ -270,7 +253,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "plain-signs",
-        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots "}),
+        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots ", '"': ""}),
         "the same signs as programs and keyboards write them",
         (("x<=1", r"x\leq 1"), ("x**2", "x^2"), ("0.3...", r"0.3\ldots ")),
     ),
@@ -282,34 +265,48 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "degrees",
-        _sub(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)\s*", r"\\unit{degree}"),
+        _sub(r"\^\s*+(?:\{\s*+\\circ\s*+\}|\\circ(?![A-Za-z]))\s*+", r"\\unit{degree}"),
         "the degree sign is a unit",
         ((r"90^\circ", r"90\unit{degree}"), (r"45^{\circ}", r"45\unit{degree}")),
     ),
     Rule(
         "percent",
-        _sub(r"\s*\\?%", r"\\unit{percent}"),
+        lambda text: re.sub(r"\\?%", r"\\unit{percent}", text.replace(" %", "%").replace(r" \%", "%")),
         "the percent sign is a unit; whether it scales is decided by the numeric rung",
         ((r"50\%", r"50\unit{percent}"), ("50 %", r"50\unit{percent}")),
     ),
     Rule(
         "units-as-words",
-        _plain_units,
+        quantities.mark_plain_units,
         "a unit in plain words at the end of a number",
-        (("10 weeks", r"10\unit{week}"), ("5 cm^2", r"5\unit{cm^2}"), ("5m", "5m"), ("5 is wrong", "5 is wrong")),
+        (("10 weeks", r"10\unit{week}"), ("5 cm^2", r"5\unit{cm^2}"), ("5m", "5m"), ("5 is wrong", "5 is wrong"),
+         ("9.8 m/s^2", r"9.8\unit{m*s^-2}"), ("60 miles per hour", r"60\unit{h^-1*mile}")),
+    ),
+    Rule(
+        "divided-groups",
+        macros.spell_over,
+        "the quotients and binomials of plain TeX",
+        ((r"{3\sqrt{10} \over 10}", r"\frac{3\sqrt{10}}{10}"), (r"{5 \choose 2}", r"\binom{5}{2}"),
+         (r"\overline{3}", r"\overline{3}")),
     ),
     Rule(
         "macro-arguments",
-        _macro_arguments,
+        macros.brace_arguments,
         "braces that LaTeX allows to be left out",
         ((r"\frac12", r"\frac{1}{2}"), (r"\frac3{4}", r"\frac{3}{4}"), (r"\sqrt2", r"\sqrt{2}"),
-         (r"{5 \choose 2}", r"\binom{5 }{ 2}"), (r"\frac34i", r"\frac{3}{4}i")),
+         (r"\frac{\sqrt{3}}2", r"\frac{\sqrt{3}}{2}"), (r"\frac34i", r"\frac{3}{4}i")),
+    ),
+    Rule(
+        "modulo",
+        macros.spell_modulo,
+        "one spelling of the modulus of a congruence",
+        ((r"\pmod 5", r"\pmod{5}"), (r"3 (mod 7)", r"3 \pmod{7}")),
     ),
     Rule(
         "trailing-signs",
         _ends,
         "a full stop or comma ends the sentence, not the answer",
-        (("5.", "5"), ("12 ,", "12"), ("185\\ ", "185")),
+        (("5.", "5"), ("12 ,", "12"), ("185\\ ", "185"), (r"5\\", "5")),
     ),
     Rule(
         "one-sign-scripts",
@@ -323,20 +320,23 @@ RULES: tuple[Rule, ...] = (
         "spaces that separate nothing",
         (("x + 1", "x+1"), ("1 1/2", "1 1/2"), (r"\pi r", r"\pi r"), ("( 1 , 2 )", "(1,2)"), ("2 x", "2x")),
     ),
+    Rule(
+        "list-commas",
+        lambda text: re.sub(r"(?<=\d),(?=\d{3}(?!\d))", ", ", text),
+        "a comma that is still between digits separates a list; with a space it can be taken for nothing else",
+        (("(3,100)", "(3, 100)"), ("0,100,200", "0, 100, 200"), ("1,2", "1,2")),
+    ),
+    Rule(
+        "combinations",
+        macros.spell_combinations,
+        "the number of combinations and of arrangements, as schools of several countries write them",
+        (("C_5^2", r"\binom{5}{2}"), ("C^2_5", r"\binom{5}{2}"), ("A_5^2", "20"), ("C_1", "C_1")),
+    ),
 )  # fmt: skip
 
-_UNICODE_TABLE = str.maketrans(_UNICODE)
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _UNIT = re.compile(r"\\unit\{([^{}]*)\}")
 _UNIT_BEFORE_DIGIT = re.compile(r"\\unit\{[^{}]*\}\s*(?=[\d.])")
-
-
-def _unicode(text: str) -> str:
-    return text.translate(_UNICODE_TABLE)
-
-
-def _unicode_radical(found: re.Match[str]) -> str:
-    return rf"\sqrt{{{found[1]}}}" if found[1] else r"\sqrt "
 
 
 def normalize(text: str) -> str:
@@ -368,12 +368,15 @@ def drop_units(text: str) -> str:
 
 
 def same_format(gold: str, answer: str) -> bool:
-    """Whether two normalized texts are one answer as strings: equal but for units that one of them leaves out."""
+    r"""Whether two normalized texts are one answer as strings: equal but for units that one of them leaves out.
+
+    A degree sign is not left out of a formula with `\pi`, which would be radians without it.
+    """
     if gold == answer:
         return True
     (gold_text, gold_units), (answer_text, answer_units) = without_units(gold), without_units(answer)
     if gold_text != answer_text or not gold_text:
         return False
     if not gold_units or not answer_units:
-        return True
-    return len(gold_units) == len(answer_units) and all(map(compatible, gold_units, answer_units))
+        return "\\pi" not in gold_text or "degree" not in gold_units + answer_units
+    return len(gold_units) == len(answer_units) and all(map(same_unit, gold_units, answer_units))

@@ -14,7 +14,7 @@ DOUBLE_ULPS = 4
 MIN_DOUBLE_DIGITS = 16  # a double holds 15 digits of any decimal; only noise, or a full expansion, needs more
 MAX_EXPONENT = 2_000  # of a power of ten; `1e999999999` is refused, not computed
 
-_DECIMAL = re.compile(r"([+-]*)0*(\d*)(?:\.(\d*))?")
+_DECIMAL = re.compile(r"([+-]*+)0*+(\d*+)(?:\.(\d*+))?")
 _INTEGER = r"[+-]?\d+"
 _FRACTION = re.compile(
     rf"([+-]?)(?:(\d+)(?: |(?=\\)))?(?:\\frac\{{({_INTEGER})\}}\{{({_INTEGER})\}}|({_INTEGER})/({_INTEGER}))"

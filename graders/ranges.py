@@ -1,14 +1,35 @@
-r"""Ranges of one variable: inequalities, intervals and unions, brought to lists of intervals."""
+r"""Sets of real numbers: intervals, conditions on one variable, and what "and", "or" and `\cup` make of them."""
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
 
-from graders.structure import Value, is_name
+from graders.names import is_variable
+from graders.structure import REALS, Value
 
+# Which of two ends is the smaller one: -1, 0 or 1; None where that cannot be said.
+Order = Callable[[Value, Value], int | None]
+
+MAX_SPANS = 60  # of one set; merging them asks for the order of every two ends
 _FLIPPED = {"<": ">", ">": "<", "\\leq": "\\geq", "\\geq": "\\leq"}
-_MIRRORED = {"(": ")", ")": "(", "[": "]", "]": "["}
-_ABSOLUTE = re.compile(r"\|([^|]*)\|")
-_LOW, _HIGH = Value("formula", r"-\infty"), Value("formula", r"\infty")
+_ABSOLUTE = re.compile(r"\|([^|]+)\|")
+_SHIFTED = re.compile(r"(\\?[A-Za-z]+(?:_\w)?)([-+][^-+|]+)?")
+LOW, HIGH = REALS.parts
+
+
+class Unordered(Exception):
+    """Two ends of which nobody can say here which is the smaller one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All numbers between two ends, each of which belongs to it or not; a point where both ends are one."""
+
+    low: Value
+    has_low: bool
+    high: Value
+    has_high: bool
 
 
 def reverse(value: Value) -> Value:
@@ -17,75 +38,203 @@ def reverse(value: Value) -> Value:
     return replace(value, parts=value.parts[::-1], mark=" ".join(signs))
 
 
-def variable(value: Value) -> str:
-    """The name that a relation is about; empty if it has none."""
-    parts = value.parts[1:2] if len(value.parts) == 3 else value.parts
-    return next(filter(is_name, (_ABSOLUTE.sub(r"\1", part.text) for part in parts)), "")
-
-
-def variables(value: Value) -> frozenset[str]:
-    """The names that the relations in a value are about."""
+def is_condition(value: Value) -> bool:
+    """Whether a value bounds a variable, or joins such conditions."""
     if value.kind == "relation":
-        return frozenset(filter(None, [variable(value)]))
-    return frozenset(name for part in value.parts for name in variables(part))
+        return any(sign in _FLIPPED or sign == "\\neq" for sign in value.mark.split())
+    return value.kind == "union" or (value.kind == "list" and any(map(is_condition, value.parts)))
 
 
-def interval(value: Value) -> Value | None:
-    """`x > 5` and `0 < x <= 1` as intervals; None for any other relation."""
+def range_variables(value: Value) -> frozenset[str]:
+    """The names that a condition may be about: of `x > a` both, of `1 < x < a` the one in the middle; none for intervals."""
+    if value.kind == "relation":
+        parts = value.parts[1:2] if len(value.parts) == 3 else value.parts
+        return frozenset(filter(is_variable, (_absolute_name(part) or part.text for part in parts)))
+    found = [range_variables(part) for part in value.parts if part.kind != "formula"]
+    found = [names for names in found if names]
+    return frozenset.intersection(*found) if found and value.kind in ("list", "union") else frozenset()
+
+
+def _absolute_name(part: Value) -> str:
+    r"""The variable of `|x|` and `|x-3|`."""
+    found = _ABSOLUTE.fullmatch(part.text)
+    shifted = _SHIFTED.fullmatch(found[1]) if found else None
+    return shifted[1] if shifted and is_variable(shifted[1]) else ""
+
+
+def real_set(value: Value, name: str, order: Order) -> list[Span] | None:
+    """The spans of a set of real numbers, disjoint, merged and in order; None for anything else.
+
+    `name` is the variable of conditions. Raises Unordered where the order of two ends is not known, as of `a` and `b`.
+    """
+    spans = _spans(value, name, order)
+    return None if spans is None or len(spans) > MAX_SPANS else _merged(spans, order)
+
+
+def loose_spans(value: Value, name: str) -> list[Span] | None:
+    """The spans of a union as they are written, for ends without an order; None where more than a union is asked for."""
+
+    def unknown(left: Value, right: Value) -> int | None:
+        raise Unordered
+
+    try:
+        return _spans(value, name, unknown)
+    except Unordered:
+        return None
+
+
+def _spans(value: Value, name: str, order: Order) -> list[Span] | None:
+    if value.kind == "relation":
+        return _of_relation(value, name)
+    if value.kind == "sequence" and len(value.parts) == 2 and value.mark != "if":
+        closed = [bracket in "[]" for bracket in value.mark]
+        return [Span(value.parts[0], closed[0], value.parts[1], closed[1])]
+    if value.kind == "set":
+        return [Span(part, True, part, True) for part in value.parts if part.kind == "formula"]
+    if value.kind not in ("union", "list") or not 1 < len(value.parts) <= MAX_SPANS:
+        return None
+    value = _spell_exceptions(value)
+    pieces = [_spans(part, name, order) for part in value.parts]
+    known = [piece for piece in pieces if piece is not None]
+    return _joined(value, known, order) if len(known) == len(pieces) else None
+
+
+def _spell_exceptions(value: Value) -> Value:
+    r"""`x \neq -1, 4` as `x \neq -1, x \neq 4`."""
+    first = value.parts[0]
+    if value.kind != "list" or first.mark != "\\neq":
+        return value
+    parts = (replace(first, text="", parts=(first.parts[0], p)) if p.kind == "formula" else p for p in value.parts)
+    return replace(value, parts=tuple(parts))
+
+
+def _joined(value: Value, pieces: list[list[Span]], order: Order) -> list[Span]:
+    r""" "and" and `\cap` intersect, `\setminus` takes away, "or" and `\cup` unite; a comma is "and" unless nothing is left."""
+    united = [span for piece in pieces for span in piece]
+    if value.mark in ("and", "\\cap") or (value.mark in (",", ";") and all(p.kind == "relation" for p in value.parts)):
+        try:
+            common = pieces[0]
+            for piece in pieces[1:]:
+                common = _intersected(common, piece, order)
+        except Unordered:
+            if value.mark in ("and", "\\cap"):
+                raise
+            return united
+        return common or ([] if value.mark in ("and", "\\cap") else united)
+    if value.mark == "\\setminus":
+        rest = pieces[0]
+        for piece in pieces[1:]:
+            rest = _intersected(rest, _complement(_merged(piece, order)), order)
+        return rest
+    return united
+
+
+def _of_relation(value: Value, name: str) -> list[Span] | None:
+    """`x > 5`, `0 < x <= 1`, `|x-1| < 3`, `x \\neq 2` and `x = 2` as spans of the variable; None for any other relation."""
     signs = value.mark.split()
+    if signs in (["="], ["\\neq"]):
+        left, right = value.parts
+        point = right if left.text == name else left if right.text == name else None
+        points = point.parts if point and point.mark == "signs" else (point,) if point else ()
+        if not points or any(each.kind != "formula" for each in points):
+            return None
+        spans = [Span(each, True, each, True) for each in points]
+        return spans if signs == ["="] else _complement(spans[::-1] if len(spans) > 1 else spans)
     if not all(sign in _FLIPPED for sign in signs):
         return None
     if signs[0] in (">", "\\geq"):
-        value = reverse(value)
-        signs = value.mark.split()
-    ends = value.parts
+        value, signs = reverse(value), reverse(value).mark.split()
     if not all(sign in ("<", "\\leq") for sign in signs):
         return None
-    if len(ends) == 3 and is_name(ends[1].text):
-        brackets = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
-        return Value("sequence", "", (ends[0], ends[2]), brackets)
-    if len(ends) == 2 and is_name(ends[0].text):
-        return Value("sequence", "", (_LOW, ends[1]), "(" + (")" if signs[0] == "<" else "]"))
-    if len(ends) == 2 and is_name(ends[1].text):
-        return Value("sequence", "", (ends[0], _HIGH), ("(" if signs[0] == "<" else "[") + ")")
-    return None
+    return _between(value.parts, [sign == "\\leq" for sign in signs], name)
 
 
-def as_intervals(value: Value) -> list[Value] | None:
-    """The intervals of a union, of one interval, of inequalities joined by "or", of `|x| > a` or of `x != a`."""
-    if value.kind in ("union", "list"):
-        pieces = [as_intervals(part) for part in value.parts]
-        return [part for piece in pieces if piece for part in piece] if all(pieces) else None
-    if value.kind == "relation" and value.mark == "\\neq" and is_name(value.parts[0].text):
-        point = value.parts[1]
-        return [Value("sequence", "", (_LOW, point), "()"), Value("sequence", "", (point, _HIGH), "()")]
-    if is_absolute(value):
-        return _two_sided(value)
-    if value.kind == "relation":
-        found = interval(value)
-        return [found] if found else None
-    if value.kind == "set":
-        return [Value("set", "", (part,)) for part in value.parts] or None
-    return [value] if value.kind == "sequence" and len(value.parts) == 2 else None
-
-
-def is_absolute(value: Value) -> bool:
-    """Whether a relation is about the absolute value of one variable, as `|x| < 3` and `1 <= |z| <= 2` are."""
-    names = (_ABSOLUTE.fullmatch(part.text) for part in value.parts)
-    return value.kind == "relation" and any(name and is_name(name[1]) for name in names)
-
-
-def _two_sided(value: Value) -> list[Value] | None:
-    """The intervals of a real variable whose absolute value a relation bounds."""
-    plain = replace(value, parts=tuple(replace(p, text=_ABSOLUTE.sub(r"\1", p.text)) for p in value.parts))
-    above = interval(plain)
-    if above is None:
+def _between(ends: tuple[Value, ...], closed: list[bool], name: str) -> list[Span] | None:
+    middle = next((at for at, end in enumerate(ends) if name in (end.text, _absolute_name(end))), None)
+    if middle is None or len(ends) > 3 or (len(ends) == 3 and middle != 1):
         return None
-    (low, high), (left, right) = above.parts, tuple(above.mark)
-    if low is _LOW:
-        return [Value("sequence", "", (_minus(high), high), _MIRRORED[right] + right)]
-    return [Value("sequence", "", (_minus(high), _minus(low)), _MIRRORED[right] + _MIRRORED[left]), above]
+    low, has_low = (ends[middle - 1], closed[middle - 1]) if middle > 0 else (LOW, False)
+    high, has_high = (ends[middle + 1], closed[middle]) if middle + 1 < len(ends) else (HIGH, False)
+    span = Span(low, has_low, high, has_high)
+    return [span] if ends[middle].text == name else _mirrored(span, ends[middle])
 
 
-def _minus(end: Value) -> Value:
-    return _LOW if end is _HIGH else replace(end, text=f"-({end.text})")
+def _mirrored(span: Span, absolute: Value) -> list[Span]:
+    """The spans of a variable whose (shifted) absolute value lies in a span."""
+    found = _ABSOLUTE.fullmatch(absolute.text)
+    shifted = _SHIFTED.fullmatch(found[1]) if found else None
+    shift = (shifted[2] or "") if shifted else ""
+
+    def moved(end: Value, sign: str) -> Value:
+        if end is HIGH:
+            return HIGH if sign == "+" else LOW
+        text = f"{sign}({end.text})" if sign == "-" else end.text
+        return replace(end, text=f"{text}-({shift.lstrip('+')})" if shift else text)
+
+    above = Span(moved(span.low, "+"), span.has_low, moved(span.high, "+"), span.has_high)
+    below = Span(moved(span.high, "-"), span.has_high, moved(span.low, "-"), span.has_low)
+    if span.low is LOW:
+        return [Span(below.low, below.has_low, above.high, above.has_high)]
+    return [below, above]
+
+
+def _compare(left: Value, right: Value, order: Order) -> int:
+    if left is right or left.text == right.text:
+        return 0
+    found = order(left, right)
+    if found is None:
+        raise Unordered
+    return found
+
+
+def _merged(spans: list[Span], order: Order) -> list[Span]:
+    """The same numbers as maximal spans in order: those that overlap or touch are one."""
+
+    def by_low(left: Span, right: Span) -> int:
+        return _compare(left.low, right.low, order) or right.has_low - left.has_low
+
+    found: list[Span] = []
+    for span in sorted(filter(lambda span: not _is_empty(span, order), spans), key=cmp_to_key(by_low)):
+        last = found[-1] if found else None
+        gap = _compare(last.high, span.low, order) if last else -1
+        if last is None or gap < 0 or (gap == 0 and not (last.has_high or span.has_low)):
+            found.append(span)
+            continue
+        longer = _compare(last.high, span.high, order)
+        if longer < 0 or (longer == 0 and span.has_high):
+            found[-1] = replace(last, high=span.high, has_high=span.has_high)
+    return found
+
+
+def _is_empty(span: Span, order: Order) -> bool:
+    if span.low is span.high:
+        return not (span.has_low and span.has_high)
+    if span.low is LOW or span.high is HIGH:
+        return False
+    found = _compare(span.low, span.high, order)
+    return found > 0 or (found == 0 and not (span.has_low and span.has_high))
+
+
+def _intersected(left: list[Span], right: list[Span], order: Order) -> list[Span]:
+    both = [_common(one, other, order) for one in left for other in right]
+    return [span for span in both if not _is_empty(span, order)]
+
+
+def _common(one: Span, other: Span, order: Order) -> Span:
+    low = _compare(one.low, other.low, order)
+    high = _compare(one.high, other.high, order)
+    lower = one if low > 0 else other
+    upper = one if high < 0 else other
+    has_low = lower.has_low if low else one.has_low and other.has_low
+    has_high = upper.has_high if high else one.has_high and other.has_high
+    return Span(lower.low, has_low, upper.high, has_high)
+
+
+def _complement(spans: list[Span]) -> list[Span]:
+    """All real numbers but those of merged spans."""
+    found, low, has_low = [], LOW, False
+    for span in spans:
+        if span.low is not LOW:
+            found.append(Span(low, has_low, span.low, not span.has_low))
+        low, has_low = span.high, not span.has_high
+    return found if low is HIGH else [*found, Span(low, has_low, HIGH, False)]

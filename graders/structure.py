@@ -7,6 +7,9 @@ numeral in a base, or a plain formula. What the parts of two answers are to each
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
+
+from graders.names import is_name, is_phrase
 
 MAX_PARTS = 400  # of one list, set or tuple, and cells of a matrix: more is no answer but a flood
 MAX_DEPTH = 12  # nesting of structures; real answers have 3
@@ -19,25 +22,34 @@ class Value:
     kind: str
     text: str = ""
     parts: tuple["Value", ...] = ()
-    mark: str = ""  # sequence: its two brackets; relation: its signs; matrix: its number of columns
+    # sequence: its two brackets; relation: its signs; matrix: its number of columns; union: its operation;
+    # list: its separator, or "signs" where one formula stands for two
+    mark: str = ""
     unit: str = ""  # trailing unit of the whole, canonical; empty when none is written
 
+
+Marks = list[tuple[int, int, str]]
 
 _MARKS = re.compile(
     r"\\begin\{\w+\*?\}|\\end\{\w+\*?\}|\\[A-Za-z]+|\\[\s\S]|[()\[\]{},;:=<>&]|(?<![A-Za-z])(?:and|or)(?![A-Za-z])|\bU\b"
 )
 _OPENS, _CLOSES = frozenset(["(", "[", "{", "\\{"]), frozenset([")", "]", "}", "\\}"])
-_RELATIONS = frozenset(["=", "<", ">", "\\leq", "\\geq", "\\neq", "\\approx", "\\equiv", "\\sim"])
-_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|]*\})?([\s\S]*)\\end\{\1\}")
+_ORDERS = frozenset(["<", ">", "\\leq", "\\geq", "\\neq"])
+_RELATIONS = _ORDERS | {"=", "\\approx", "\\equiv", "\\sim"}
+_UNIONS = ("\\cup", "U"), ("\\cap",), ("\\setminus",)
 _TRAILING_UNITS = re.compile(r"([\s\S]*?)\s*((?:\\unit\{[^{}]*\}\s*)+)")
 _ENDS_IN_ANGLE = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?:\^\d|\^\{[^{}]*\})? ?[^-+*/(){}=<>,]*$")
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{(\d+)\}|(\d))")
-_NAME = r"(?:\\?[A-Za-z]+|\\angle ?[A-Z]{1,3})'*(?:_(?:\w|\{[^{}]*\}))?"
-_LONE_NAME = re.compile(
-    rf"(?:{_NAME})(?:(?:\^\{{-1\}})?\((?:{_NAME})(?:,{_NAME})*\))?|\((?:{_NAME})(?:,{_NAME})+\)|f\(\d+\)"
-)
-_LONGEST_PLAIN_NAME = 4  # letters: `AB` and `ABCD` name segments and areas, longer runs are words
-_ALL_REALS = frozenset([r"\mathbb{R}", r"\mathbb R", r"\R", r"\reals", "all real numbers", "all reals"])
+REALS = Value("sequence", r"\mathbb{R}", (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
+_ALL_REALS = frozenset(
+    [r"\mathbb{R}", r"\{\mathbb{R}\}", "all real numbers", "all reals", "real numbers", "all real", "the real numbers",
+     "the set of all real numbers", r"\{all real numbers\}", "any real number", "the set of real numbers"]
+)  # fmt: skip
+_EMPTY = frozenset(
+    ["\\emptyset", "\\{\\}", "emptyset", "nosolution", "nosolutions", "norealsolution", "norealsolutions", "emptyset",
+     "theemptyset", "nosuchsolution", "nosolutionexists", "nosolutionsexist", "therearenosolutions", "nosuchsolutions",
+     "thereisnosolution", "norealroots", "norealnumbersolutions", "hasnosolution", "\\{\\emptyset\\}", "{}"]
+)  # fmt: skip
 
 
 def read(text: str, depth: int = MAX_DEPTH) -> Value:
@@ -45,26 +57,34 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
     text = text.strip()
     if depth == 0:
         return Value("formula", text)
+    if text.startswith("\\mathbb{R}-\\{"):
+        text = text.replace("-", "\\setminus ", 1)
     marks = _top_level(text)
-    for reader in (_read_list, _read_union, _read_member, _read_relation, _read_ratio):
+    for reader in (_read_twice, _read_list, _read_union, _read_member, _read_relation, _read_ratio):
         value = reader(text, marks, depth)
         if value is not None:
             return value
-    unit = ""
-    if text.endswith("}") and (found := _TRAILING_UNITS.fullmatch(text)):
-        unit = " ".join(dict.fromkeys(re.findall(r"\{([^{}]*)\}", found[2])))
-        if unit == "degree" and _ENDS_IN_ANGLE.search(found[1]):
-            unit = ""  # the degrees are those of the angle, not of the whole
-        else:
-            text = found[1]
-    for whole in (_read_bracketed, _read_matrix, _read_signs, _read_base):
+    text, unit = _split_unit(text)
+    for whole in (_read_rows, _read_bracketed, _read_matrix, _read_signs, _read_base):
         value = whole(text, depth)
         if value is not None:
             return replace(value, unit=unit)
     return Value("formula", text, unit=unit)
 
 
-def _top_level(text: str) -> list[tuple[int, int, str]]:
+def _split_unit(text: str) -> tuple[str, str]:
+    """A text without the unit it ends in, and that unit."""
+    found = _TRAILING_UNITS.fullmatch(text) if text.endswith("}") and "\\unit" in text else None
+    if found is None:
+        return text, ""
+    unit = " ".join(dict.fromkeys(re.findall(r"\{([^{}]*)\}", found[2])))
+    unit = {"degree celsius": "celsius", "degree fahrenheit": "fahrenheit"}.get(unit, unit)
+    if unit == "degree" and _ENDS_IN_ANGLE.search(found[1][-200:]):
+        return text, ""  # the degrees are those of the angle, not of the whole
+    return found[1], unit
+
+
+def _top_level(text: str) -> Marks:
     """Separators and relation signs outside all brackets: (start, end, sign)."""
     found, depth = [], 0
     for mark in _MARKS.finditer(text):
@@ -78,9 +98,6 @@ def _top_level(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-Marks = list[tuple[int, int, str]]
-
-
 def _split(text: str, marks: Marks, signs: Iterable[str]) -> list[str]:
     pieces, start = [], 0
     for begin, end, sign in marks:
@@ -92,16 +109,29 @@ def _split(text: str, marks: Marks, signs: Iterable[str]) -> list[str]:
 
 def _read_list(text: str, marks: Marks, depth: int) -> Value | None:
     signs = {sign for _, _, sign in marks}
-    if ";" in signs:
-        pieces = _split(text, marks, [";"])
-    elif signs & {",", "and", "or"}:
-        text = re.sub(r",\s*(and|or)(?![A-Za-z])", r" \1", text)  # the comma before the last "and"
-        pieces = _split(text, _top_level(text), [",", "and", "or"])
-    else:
+    if not signs & {";", ",", "and", "or"}:
         return None
+    if signs & {"and", "or"}:
+        text = re.sub(r",\s*(and|or)(?![A-Za-z])", r" \1", text)  # the comma before the last "and"
+        marks = _top_level(text)
+        signs = {sign for _, _, sign in marks}
+    separators = _separators(text, marks, signs)
+    pieces = _split(text, marks, separators)
     if len(pieces) > MAX_PARTS or not all(pieces):
         return Value("formula", text)
-    return Value("list", text, _read_all(pieces, depth))
+    mark = "and" if "and" in separators and signs & _ORDERS else separators[-1]
+    return Value("list", text, _read_all(pieces, depth), mark)
+
+
+def _separators(text: str, marks: Marks, signs: set[str]) -> list[str]:
+    """The signs at which a list is cut: "or" first where the pieces are conditions or lists of values themselves."""
+    if ";" in signs:
+        return [";"]
+    if "or" in signs and signs & _RELATIONS:
+        nested = all("," in piece or "and" in piece for piece in _split(text, marks, ["or"]))
+        if ("and" in signs and signs & _ORDERS) or nested:
+            return ["or"]
+    return [sign for sign in (",", "and", "or") if sign in signs]
 
 
 def _read_all(pieces: list[str], depth: int) -> tuple[Value, ...]:
@@ -114,19 +144,28 @@ def _read_all(pieces: list[str], depth: int) -> tuple[Value, ...]:
 
 
 def _read_union(text: str, marks: Marks, depth: int) -> Value | None:
-    between = [(a, b, s) for a, b, s in marks if s == "\\cup" or (s == "U" and text[:a].rstrip()[-1:] in (")", "]"))]
-    if not between:
-        return None
-    pieces = _split(text, between, ["\\cup", "U"])
-    left = _split(pieces[0], _top_level(pieces[0]), ["\\in"])
-    if len(left) == 2 and _LONE_NAME.fullmatch(left[0]):
-        pieces[0] = left[1]
-    return Value("union", text, tuple(read(piece, depth - 1) for piece in pieces))
+    """Unions bind weaker than intersections, those weaker than differences; `U` is a union after a closed bracket."""
+    for signs in _UNIONS:
+        between = [(a, b, s) for a, b, s in marks if s in signs and (s != "U" or text[:a].rstrip()[-1:] in (")", "]"))]
+        if not between:
+            continue
+        pieces = _split(text, between, signs)
+        left = _split(pieces[0], _top_level(pieces[0]), ["\\in"])
+        if len(left) == 2 and is_name(left[0]):
+            pieces[0] = left[1]
+        if not all(pieces) or len(pieces) > MAX_PARTS:
+            return Value("formula", text)
+        return Value("union", text, tuple(read(piece, depth - 1) for piece in pieces), signs[0])
+    return None
 
 
 def _read_member(text: str, marks: Marks, depth: int) -> Value | None:
-    pieces = _split(text, marks, ["\\in"])
-    return read(pieces[1], depth - 1) if len(pieces) == 2 and _LONE_NAME.fullmatch(pieces[0]) else None
+    for sign in ("\\in", "\\notin"):
+        pieces = _split(text, marks, [sign])
+        if len(pieces) == 2 and is_name(pieces[0]) and pieces[1]:
+            value = read(pieces[1], depth - 1)
+            return value if sign == "\\in" else Value("union", text, (REALS, value), "\\setminus")
+    return None
 
 
 def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
@@ -134,30 +173,50 @@ def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
     if not signs:
         return None
     pieces = _split(text, marks, _RELATIONS)
-    if not all(pieces):
+    if not all(pieces) or len(pieces) > MAX_PARTS:
         return Value("formula", text)
-    if signs == ["="] and "\\pm" in text and _LONE_NAME.fullmatch(pieces[0]):
+    if signs == ["="] and "\\pm" in text and is_name(pieces[0]):
         return read(pieces[1], depth - 1)
     return Value("relation", text, tuple(read(piece, depth - 1) for piece in pieces), " ".join(signs))
 
 
-def _read_ratio(text: str, marks: Marks, depth: int) -> Value | None:
-    pieces = _split(text, marks, [":"])
-    if len(pieces) < 2 or not all(pieces):
+def _read_twice(text: str, marks: Marks, depth: int) -> Value | None:
+    """A condition or words, a colon, and the same as an interval: the interval."""
+    pieces = _split(text, marks, [":"]) if any(sign == ":" for _, _, sign in marks) else []
+    if len(pieces) != 2 or not pieces[1].startswith(("(", "[", "\\{", "\\mathbb{R}", "\\emptyset")):
         return None
-    return Value("ratio", text, tuple(read(piece, depth - 1) for piece in pieces))
+    value = read(pieces[1], depth - 1)
+    said = re.search(r"[<>]|\\[lg]eq|\\neq|[A-Za-z]{4}", pieces[0])
+    return value if said and value.kind in ("sequence", "union", "set") else None
+
+
+_SPOKEN_RATIO = re.compile(r"(\d+(?:\.\d+)?) ?to ?(\d+(?:\.\d+)?)")
+
+
+def _read_ratio(text: str, marks: Marks, depth: int) -> Value | None:
+    spoken = _SPOKEN_RATIO.fullmatch(text)
+    pieces = [spoken[1], spoken[2]] if spoken else _split(text, marks, [":"])
+    if not 2 <= len(pieces) <= MAX_PARTS or not all(pieces):
+        return None
+    parts = tuple(read(piece, depth - 1) for piece in pieces)
+    if len(parts) == 2 and is_phrase(pieces[0]):
+        return replace(Value("relation", text, parts, "="))  # `Total: 10`
+    return Value("ratio", text, parts)
 
 
 def _read_bracketed(text: str, depth: int) -> Value | None:
-    if text in _ALL_REALS:
-        return Value("sequence", text, (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
-    if text.replace(" ", "") in ("\\emptyset", "\\{\\}", "emptyset"):
-        return Value("set", text)
+    plain = text.replace(" ", "").lower()
+    if text in _ALL_REALS or text.lower() in _ALL_REALS:
+        return replace(REALS, text=text)
+    if plain in _EMPTY:
+        return Value("set", "\\emptyset")
     braces = text.startswith("\\{") and text.endswith("\\}")
     width = 2 if braces else 1
     if len(text) < 2 * width or not (braces or (text[0] in "([{" and text[-1] in ")]}")) or not _encloses(text):
         return None
     inner = text[width:-width].strip()
+    if inner.startswith("\\begin{") and _MATRIX.fullmatch(inner):
+        return _read_matrix(inner, depth)
     marks = _top_level(inner)
     if braces or text[0] == "{":
         return _read_set(inner, marks, depth, braces)
@@ -166,7 +225,22 @@ def _read_bracketed(text: str, depth: int) -> Value | None:
     pieces = _split(inner, marks, [";"] if any(sign == ";" for _, _, sign in marks) else [","])
     if len(pieces) > MAX_PARTS or not all(pieces):
         return None
-    return Value("sequence", text, tuple(read(piece, depth - 1) for piece in pieces), text[0] + text[-1])
+    parts = tuple(read(piece, depth - 1) for piece in pieces)
+    return _expand_signs(Value("sequence", text, parts, text[0] + text[-1]))
+
+
+def _expand_signs(value: Value) -> Value:
+    r"""`(\pm 1, 2)` as the list of its tuples; with `\mp` the signs go together, else each on its own."""
+    doubled = [part.parts if part.mark == "signs" else (part,) for part in value.parts]
+    if all(len(options) == 1 for options in doubled):
+        return value
+    if "\\mp" in value.text:
+        choices = [tuple(options[min(at, len(options) - 1)] for options in doubled) for at in (0, 1)]
+    elif sum(len(options) > 1 for options in doubled) > 4:
+        return value
+    else:
+        choices = list(product(*doubled))
+    return Value("list", value.text, tuple(replace(value, text="", parts=parts) for parts in choices), "signs")
 
 
 def _encloses(text: str) -> bool:
@@ -180,10 +254,25 @@ def _encloses(text: str) -> bool:
     return depth == 0 and pos == len(text)
 
 
+_BUILDER = re.compile(
+    r"((?:\\[a-z]+ ?|[A-Za-z])'*(?:_(?:\w|\{[^{}]{0,20}\}))?|\([a-z],[a-z]\))(?:\\in\\mathbb\{R\})?[|:]"
+)
+
+
+def open_builder(text: str) -> str:
+    r"""What `\{x | x>0\}` says of its members; any other text as it is."""
+    inner = text[2:-2] if text.startswith("\\{") and text.endswith("\\}") else ""
+    builder = _BUILDER.match(inner)
+    if builder is None or not _encloses(text):
+        return text
+    names, rest = re.findall(r"\\?[A-Za-z]+", builder[1]), inner[builder.end() :]
+    return rest if all(name in rest for name in names) else text
+
+
 def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | None:
-    builder = re.match(rf"({_NAME})(?:\\in\\mathbb\{{R\}})?[|:]", inner) if escaped else None
-    if builder:
-        return read(inner[builder.end() :], depth - 1)
+    whole = f"\\{{{inner}\\}}"
+    if escaped and (said := open_builder(whole)) != whole:
+        return read(said, depth - 1)
     listed = any(sign in (",", ";", "and") for _, _, sign in marks)
     if not listed:
         value = read(inner, depth - 1)
@@ -192,15 +281,52 @@ def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | No
     return Value("set", inner, value.parts) if value.kind == "list" else None
 
 
+_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\1\}")
+_ROWS = re.compile(
+    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|eqnarray\*?|array)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
+)
+_ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]{0,20}\])?")
+
+
 def _read_matrix(text: str, depth: int) -> Value | None:
     found = _MATRIX.fullmatch(text)
     if found is None or found[1] in ("vmatrix", "Vmatrix"):  # bars are a determinant
         return None
-    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[2].replace("\\hline", "")) if row.strip()]
+    rows = [row for row in _ROW_BREAK.split(found[2].replace("\\hline", "")) if row.strip()]
     cells = [_split(row, _top_level(row), ["&"]) for row in rows]
     if not cells or len({len(row) for row in cells}) != 1 or len(cells) * len(cells[0]) > MAX_PARTS:
         return None
     return Value("matrix", text, tuple(read(cell, depth - 1) for row in cells for cell in row), str(len(cells[0])))
+
+
+def _read_rows(text: str, depth: int) -> Value | None:
+    """A system, or a function by cases: rows one under the other behind one brace, or aligned."""
+    found = _ROWS.fullmatch(text)
+    if found is None:
+        return None
+    rows = [row.strip(" ,;.") for row in _ROW_BREAK.split(found[3]) if row.strip(" ,;.")]
+    braced = found[1] == "\\{" and not text.endswith("\\}")
+    if not 1 <= len(rows) <= MAX_PARTS or (found[2] == "array" and not braced and not all("=" in r for r in rows)):
+        return None
+    values = tuple(_read_row(row, depth) for row in rows)
+    return values[0] if len(values) == 1 else Value("list", text, values, ",")
+
+
+_CONDITION = re.compile(r"(?:if|for|when|where|as|,)\s*")
+
+
+def _read_row(row: str, depth: int) -> Value:
+    """A row of a system, or a value with its condition."""
+    cells = [cell for cell in _split(row, _top_level(row), ["&"]) if cell]
+    condition = "".join(cells[1:])
+    starts = _CONDITION.match(condition)
+    if starts or condition.startswith(("otherwise", "else")) or re.search(r"[<>=]|\\[lg]eq|\\neq", condition[1:]):
+        value = cells[0].rstrip(",; ")
+        if value and not re.search(r"[=<>]", value):
+            bare = condition[starts.end() :] if starts else condition
+            pair = read(value, depth - 1), read(bare.removeprefix("if "), depth - 1)
+            return Value("sequence", row, pair, "if")
+    return read(row.replace("&", " "), depth - 1)
 
 
 def _read_signs(text: str, depth: int) -> Value | None:
@@ -213,12 +339,12 @@ def _read_signs(text: str, depth: int) -> Value | None:
 
 
 def _read_base(text: str, depth: int) -> Value | None:
+    """A numeral in a base: its digits are digits of that base, and it begins with one or is all capitals."""
     found = _BASE.fullmatch(text)
-    return Value("base", f"{found[1].lstrip('0').upper() or '0'}_{found[2] or found[3]}") if found else None
-
-
-def is_name(text: str) -> bool:
-    """Whether a text is the name of a variable, a point, a segment or a function, as in `x = 5` or `f(x) = 5`."""
-    if text in ("e", "i", "\\pi", "\\infty") or not _LONE_NAME.fullmatch(text):
-        return False
-    return text.startswith(("(", "\\")) or len(re.split(r"[(_^]", text, maxsplit=1)[0]) <= _LONGEST_PLAIN_NAME
+    if found is None:
+        return None
+    digits, base = found[1], int((found[2] or found[3])[:4])
+    named = not digits[0].isdigit() and (len(digits) < 2 or not digits.isupper())
+    if named or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits):
+        return None
+    return Value("base", f"{digits.lstrip('0').upper() or '0'}_{base}")

@@ -9,12 +9,13 @@ are added for the largest and the smallest number met on the way.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import chain
 
 import mpmath
 
-from graders.algebra import sample_point
-from graders.compare import Question
 from graders.expression import Node, TooLarge, names
+from graders.logic import Question
+from graders.points import far_points, sample_point
 
 BASE_DIGITS = 60  # digits beyond those that the sizes of the numbers take up
 MAX_DIGITS = 4_000  # a tower or factorial that needs more is refused
@@ -41,7 +42,7 @@ class _Evaluation:
 
 def judge(gold: Node, answer: Node, question: Question) -> bool | None:
     """Answer a question about two formulas; None if they share no point of definition. Raises TooLarge."""
-    if question == "rounds":
+    if question in ("rounds", "near", "less"):
         return False  # decided by the cheap rung, where it can be decided at all
     pairs = _values(gold, answer, question)
     if question == "equal":
@@ -66,7 +67,8 @@ def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
     stepwise = not constant and (_has_steps(gold) or _has_steps(answer))
     found: list[_Pair] = []
     refused: TooLarge | None = None
-    for point in _points(variables, 1 if constant else POINTS, STEP_POINTS if stepwise else 0):
+    far = ({name: Fraction(value.real) for name, value in point.items()} for point in far_points(gold, answer))
+    for point in chain(_points(variables, 1 if constant else POINTS, STEP_POINTS if stepwise else 0), far):
         try:
             found.append(_value_pair(gold, answer, point, question))
         except TooLarge as error:
@@ -202,6 +204,8 @@ def _operation(node: Node, values: list[mpmath.mpc]) -> mpmath.mpc:
         return _power(values[0], values[1])
     if op == "fact":
         return mpmath.factorial(_limited(values[0]))
+    if op == "fact2":
+        return mpmath.fac2(_limited(values[0]))
     if op == "fn":
         return _function(node.name, values)
     raise _NoValue  # a function that is not known has no value

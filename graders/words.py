@@ -1,33 +1,93 @@
-"""Answers that are words: a choice's letter, or a short text."""
+"""Answers that are words: a choice's letter, or a short text. In formulas and names the case of letters matters."""
 
 import re
 
-_CHOICE = re.compile(r"\(?([A-Ja-j])\)?[.):]?")
-# After the letter comes what it stands for: no operator, no "or" or "is wrong", and no other letter of a choice.
-_CHOICE_WITH_TEXT = re.compile(
-    r"(?:\(([A-J])\)|([A-J])[.):])\s*(?!(?:or|and|but|is|was|may|might|could)(?![A-Za-z])|[A-J](?![A-Za-z])|[-,;/+*^=<>&|!])(?:(?!\([A-J]\))[\s\S])+"
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, as a table is best written."""
+    return frozenset(words.split())
+
+
+# A letter is written as a choice if something round it says so; a lone letter may be a name.
+_LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([A-Ja-j])\)|([A-Ja-j])([.):]?))", re.IGNORECASE)
+# After the letter comes what it stands for. An operator right after a bracket makes it a formula: `(A)-5`.
+_LETTER_WITH_TEXT = re.compile(
+    r"(?:\(([A-J])\)(?!\s*(?:[-,;/+*^=<>&|!]|[A-Za-z]$))|([A-J])(?:\.(?!\S?\d)|[:)]))\s*(?![,;/+*^=<>&|!])([\s\S]+)"
 )
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_HEDGES = word_set(
+    "or not wrong incorrect false untrue none neither nor but isn't isnt never except both maybe either cannot unlikely"
+    " impossible instead rather otherwise no eliminated excluded invalid"
+)
+_LABEL = re.compile(
+    r"\([A-J]\)|(?<![A-Za-z\\])[A-J](?:[.):]|(?![A-Za-z'_^(])(?! [a-z]))|(?<![A-Za-z\\])[B-HJ](?= [a-z])"
+)
+_ARTICLES = frozenset(["a", "an", "the"])
+# Words of three letters and fewer that are prose; longer runs of letters are prose unless they name a function.
+_SHORT_WORDS = word_set(
+    "yes no odd even all one two six ten red sum max min avg the and for not old new men day far mon tue wed thu fri"
+    " sat sun jan feb mar apr may jun jul aug sep oct nov dec any add are is it of or to in on at by if so non per new"
+    " his her she he we you who tom tim sam bob joe amy ann sue dan ben max mia leo eva kim roy ray jim tie win"
+)
+_RUN = re.compile(r"[A-Za-z]++")
+_PROSE_LETTERS = 4
+
+
+def is_prose(word: str) -> bool:
+    """Whether a run of letters is a word of prose, in which case does not matter, and no product of names."""
+    lower = word.lower()
+    if lower in _SHORT_WORDS:
+        return len(word) > 1
+    return len(word) >= _PROSE_LETTERS and any(vowel in lower for vowel in "aeiouy") and not _is_points(word)
+
+
+def _is_points(word: str) -> bool:
+    """`ABCD` names points."""
+    return word.isupper() and len(word) == _PROSE_LETTERS and len(set(word)) == len(word) and word < "ABD"
 
 
 def same_choice(gold: str, answer: str) -> bool:
-    """`A`, `(A)`, `A.` and `A. text` are choice A."""
-    letters = [_choice_letter(text) for text in (gold, answer)]
-    lone = [_CHOICE.fullmatch(text) is not None for text in (gold, answer)]
-    return letters[0] is not None and letters[0] == letters[1] and any(lone)
+    """`A`, `(A)`, `A.` and `A. text` are choice A, but for text with another label or a hedge in it."""
+    letters = [_choice(text) for text in (gold, answer)]
+    if letters[0] is None or letters[1] is None or letters[0][0].upper() != letters[1][0].upper():
+        return False
+    (left, left_dressed, left_text), (right, right_dressed, right_text) = letters[0], letters[1]
+    if left_text and right_text:
+        return left_text == right_text
+    if left == right or (left_dressed and right_dressed):
+        return True
+    # A lone capital of the reference is a choice; a lone e or i of the answer is a number.
+    return left.isupper() and (right_dressed or left in "ABCD")
 
 
-def _choice_letter(text: str) -> str | None:
-    found = _CHOICE.fullmatch(text) or _CHOICE_WITH_TEXT.fullmatch(text)
-    return next(group for group in found.groups() if group).upper() if found else None
+def _choice(text: str) -> tuple[str, bool, str] | None:
+    """The letter of a choice, whether it is written as one, and the text after it."""
+    found = _LETTER.fullmatch(text)
+    if found:
+        letter = found[1] or found[2]
+        return letter, len(text) > 1, ""
+    found = _LETTER_WITH_TEXT.fullmatch(text)
+    if found is None or len(text) > 400:
+        return None
+    words = {word.lower() for word in re.findall(r"[A-Za-z']+", found[3])}
+    if words & _HEDGES or _LABEL.search(found[3]):
+        return None
+    return found[1] or found[2], True, found[3].strip().lower()
 
 
 def same_words(gold: str, answer: str) -> bool:
-    """Words are compared without case, articles and full stops; texts without any word are not compared here."""
-    if not re.search(r"[A-Za-z]{2}", gold) or "\\" in gold or re.search(r"[=+*/^_<>]", gold):
+    """Words of prose are compared without case, articles and full stops; texts without any are not compared here."""
+    gold, answer = (re.sub(r"\\(max|min)(?![A-Za-z])", r"\1", text) for text in (gold, answer))
+    if "\\" in gold or re.search(r"[=+*/^_<>]", gold) or not any(map(is_prose, _RUN.findall(gold))):
         return False
-    return _words(gold) == _words(answer)
+    return _folded(gold) == _folded(answer)
 
 
-def _words(text: str) -> str:
-    return " ".join(_ARTICLES.sub(" ", text.lower().rstrip(".")).split())
+def _folded(text: str) -> str:
+    text = _RUN.sub(lambda found: found[0].lower() if is_prose(found[0]) else found[0], text.rstrip("."))
+    words = text.split()
+    pairs = zip(words, [*words[1:], ""], strict=False)
+    return " ".join(word for word, following in pairs if not _is_article(word, following))
+
+
+def _is_article(word: str, following: str) -> bool:
+    return word.lower() in _ARTICLES and any(map(is_prose, _RUN.findall(following)))

@@ -50,7 +50,7 @@ def test_names(text: str, expected: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1+", "(1", r"\frac{1}", r"\unknown{x}", "hello", "2 apples", "1;2", r"\frac{{{", "x^", "|x", "a#b", "`x`",
+    ["", "1+", "(1", r"\frac{1}", r"\unknown{x}", "hello", "2 apples", "1;2", r"\frac{{{", "x^", "|x", "a#b", "x`y",
      "__import__('os').system('true')", "lambda: 1", "().__class__"],
 )  # fmt: skip
 def test_unreadable_text_gives_a_reason(text: str) -> None:

@@ -75,8 +75,10 @@ def test_explain_shows_every_rung(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("gold", "answer", "line"),
-    [("(x+1)^2", "x^2+2x+1", "algebra    equal"), ("x", "y", "algebra    differs"),
-     (r"\ln 8", r"3\ln 2", "symbolic   equal"), ("9^9^9", "9^9^8", "symbolic   refused"),
+    [("(x+1)^2", "x^2+2x+1", "algebra    (x+1)^2 | x^2+2x+1: equal"),
+     ("x", "y", "algebra    x | y: differs"), ("$5$", "5", "exact      equal"),
+     (r"\ln 8", r"3\ln 2", "symbolic   equal"), ("9^9^9", "9^9^8", "refused    "),
+     ("A. or B", "A", "structure  differs"), (r"\boxed{7}", "7", "exact      equal"),
      ("7" * 9_000, "8", "verdict    wrong")],
 )  # fmt: skip
 def test_explain_goes_on_to_the_last_rung(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from graders.compare import Question, compare
+from graders.compare import compare
+from graders.logic import Question
 from graders.normalize import normalize
 from graders.structure import read
 

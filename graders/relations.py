@@ -1,0 +1,190 @@
+r"""Relations: what stands on the right of `x = 5`, when two equations or inequalities are one, and named values."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from graders.logic import Formulas, every, some
+from graders.names import bare_name, called, is_matrix_name, is_name, letters_of, rename, tuple_names
+from graders.numeric import decimal_places, parse_number
+from graders.ranges import reverse
+from graders.structure import Value, read
+
+Same = Callable[[Value, Value], bool | None]
+
+# An approximation stands for the exact value before it, where the reference is a decimal of so many places.
+MIN_APPROXIMATED_PLACES = 2
+_EQUALITIES = frozenset(["=", "\\approx"])
+_COORDINATES = frozenset("xyzw")
+
+
+def readings(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> Iterator[Value]:
+    r"""What a relation stands for when the other answer is none: the value on the right of `x = 5` or `x = 2+3 = 5`.
+
+    `A \approx b` stands for A, and of a reference for b too, where b is A rounded. `2x = 5` and `3 = 5` stand for nothing.
+    """
+    signs = value.mark.split()
+    both_named = assignments(value) is not None and assignments(other) is not None
+    if value.kind != "relation" or other.kind == "relation" or both_named or not _EQUALITIES.issuperset(signs):
+        if signs == ["\\equiv"] and "\\pmod" in value.text and is_name(value.parts[0].text):
+            yield value.parts[1]
+        else:
+            yield value
+        return
+    yield from _values(value, other, formulas, is_gold)
+
+
+def _values(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> Iterator[Value]:
+    signs, parts = value.mark.split(), list(value.parts)
+    if len(parts) == 2 and is_name(parts[1].text) and not _is_named(parts[0], parts[1], other):
+        parts.reverse()  # `5 = x`
+    while len(parts) > 1 and (_is_named(parts[0], parts[1], other) or (len(parts) > 2 and is_name(parts[0].text))):
+        parts, signs = parts[1:], signs[1:]
+    if not all(
+        _holds(left, right, sign, formulas) for (left, right), sign in zip(pairwise(parts), signs, strict=False)
+    ):
+        return
+    exact = [part for part, sign in zip(parts, ["=", *signs], strict=False) if sign == "="]
+    if len(parts) == len(exact) or len(exact) == 0:
+        yield parts[-1]
+        return
+    yield exact[-1]
+    if is_gold or (other.kind == "formula" and decimal_places(other.text) >= MIN_APPROXIMATED_PLACES):
+        yield from (part for part in parts if part not in exact)
+
+
+def _is_named(left: Value, right: Value, other: Value) -> bool:
+    """Whether the left side only names the right one. A name on the right too is a value if the other answer is one."""
+    if right.kind == "matrix" and is_matrix_name(left.text):
+        return True
+    return is_name(left.text) and not (is_name(right.text) and not is_name(other.text) and right.kind == "formula"
+                                       and not _is_value_name(right, other))  # fmt: skip
+
+
+def _is_value_name(right: Value, other: Value) -> bool:
+    return right.text == other.text
+
+
+def _holds(left: Value, right: Value, sign: str, formulas: Formulas) -> bool:
+    """Whether two parts of a chain are the same number, or one is the other rounded."""
+    if left.kind != "formula" or right.kind != "formula":
+        return False
+    if sign == "=":
+        return not _has_names(left, right) and formulas(left.text, right.text, "equal") is True
+    # Also `1.41 \\approx \\sqrt 2`; but of two numbers the first one is the exact one.
+    turned = parse_number(right.text) is None and formulas(right.text, left.text, "near")
+    return bool(formulas(left.text, right.text, "near") or turned)
+
+
+def _has_names(*values: Value) -> bool:
+    names = frozenset[str]().union(*(letters_of(value.text) for value in values))
+    return any(len(name) == 1 and name not in "ei" for name in names)
+
+
+def shorten(value: Value, formulas: Formulas) -> Value:
+    """A chain `x = 2+3 = 5` or `x = A \\approx b` as the relation of its name to its exact value."""
+    signs = value.mark.split()
+    if len(signs) < 2 or not _EQUALITIES.issuperset(signs) or not is_name(value.parts[0].text):
+        return value
+    found = list(_values(replace(value, parts=value.parts), Value("formula"), formulas, False))
+    return replace(value, parts=(value.parts[0], found[0]), mark="=") if found else value
+
+
+def same_equations(gold: Value, answer: Value, formulas: Formulas, same: Same) -> bool | None:
+    """Whether two relations are one: with the same name on the left, moved, scaled, or read from right to left."""
+    gold, answer = shorten(gold, formulas), shorten(answer, formulas)
+    named = _same_named(gold, answer, same)
+    if named is not None:
+        return named
+    if gold.mark == answer.mark and len(gold.parts) == 2:
+        return _same_by_difference(gold, answer, formulas, same)
+    for other in (answer, reverse(answer)):
+        if other.mark == gold.mark:
+            return _ordered(gold.parts, other.parts, same)
+        if gold.mark == reverse(answer).mark and len(gold.parts) == 2:
+            return _same_by_difference(gold, reverse(answer), formulas, same)
+    return False
+
+
+def _same_named(gold: Value, answer: Value, same: Same) -> bool | None:
+    """The right sides of `f(x)=2x` and `f(t)=2t`, of `|AB|=6` and `AB=6`, of `x=5` and `x\\approx 5`; None if unlike."""
+    if not {gold.mark, answer.mark} <= _EQUALITIES or len(gold.parts) != 2 or len(answer.parts) != 2:
+        return None
+    left, right = gold.parts[0].text, answer.parts[0].text
+    if left == right or (bare_name(left) == bare_name(right) and is_name(left)):
+        if is_name(left):
+            found = same(gold.parts[1], answer.parts[1])
+            return found if found is not False or gold.mark != answer.mark else None
+        return None
+    functions = called(left), called(right)
+    if not any(functions) or not (is_name(left) and is_name(right)) or "(" in (left[0], right[0]):
+        return None
+    if functions[0] and functions[1] and functions[0][1] != functions[1][1]:
+        return _same_renamed(gold, answer, functions[0][1], functions[1][1], same)
+    return same(gold.parts[1], answer.parts[1])
+
+
+def _same_renamed(
+    gold: Value, answer: Value, names: tuple[str, ...], others: tuple[str, ...], same: Same
+) -> bool | None:
+    """The right sides with the arguments of the answer's function called as those of the gold's."""
+    text = answer.parts[1].text
+    free = letters_of(text) - set(others)
+    if len(names) != len(others) or len(set(others)) != len(others) or free & set(names):
+        return False
+    return same(gold.parts[1], read(rename(text, dict(zip(others, names, strict=True)))))
+
+
+def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, same: Same) -> bool | None:
+    """Equations: one is the other moved or scaled by a non-zero constant; inequalities: by a positive one."""
+    symmetric = gold.mark in ("=", "\\neq")
+    if all(part.kind == "formula" for part in gold.parts + answer.parts) and gold.mark != "\\approx":
+        if not _like_units(gold, answer):
+            return False
+        left, right = (f"({value.parts[0].text})-({value.parts[1].text})" for value in (gold, answer))
+        scaled = formulas(left, right, "proportional" if symmetric else "positive")
+        if scaled is not False:
+            return scaled
+    orders = (answer.parts, answer.parts[::-1]) if symmetric else (answer.parts,)
+    return some(_ordered(gold.parts, parts, same) for parts in orders)
+
+
+def _like_units(gold: Value, answer: Value) -> bool:
+    left, right = ({part.unit for part in value.parts} - {""} for value in (gold, answer))
+    return not left or not right or left == right
+
+
+def _ordered(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> bool | None:
+    if len(gold) != len(answer):
+        return False
+    return every(same(left, right) for left, right in zip(gold, answer, strict=True))
+
+
+def assignments(value: Value) -> list[tuple[str, Value]] | None:
+    """The named values of `x=1, y=2`, of a system, and of `(x,y)=(1,2)`, as written; None for anything else."""
+    if value.kind == "relation" and value.mark == "=":
+        names = tuple_names(value.parts[0].text)
+        values = value.parts[1].parts if value.parts[1].kind == "sequence" else ()
+        return list(zip(names, values, strict=True)) if names and len(names) == len(values) else None
+    if value.kind not in ("list", "set") or not value.parts or value.mark == "or":
+        return None
+    if not all(part.kind == "relation" and set(part.mark.split()) == {"="} for part in value.parts):
+        return None
+    pairs = [(name.text, part.parts[-1]) for part in value.parts for name in part.parts[:-1]]
+    named = all(is_name(name) for name, _ in pairs)
+    return pairs if named and len({name for name, _ in pairs}) == len(pairs) > 1 else None
+
+
+def same_assignments(gold: list[tuple[str, Value]], answer: list[tuple[str, Value]], same: Same) -> bool | None:
+    """Whether the same names have the same values, in whatever order."""
+    left, right = dict(gold), dict(answer)
+    if left.keys() != right.keys():
+        return False
+    return every(same(part, right[name]) for name, part in left.items())
+
+
+def in_order(pairs: list[tuple[str, Value]]) -> list[Value]:
+    """The values of named coordinates in the order of their names, of any other names in the order written."""
+    if {name for name, _ in pairs} <= _COORDINATES:
+        pairs = sorted(pairs, key=lambda pair: "xyzw".index(pair[0]))
+    return [part for _, part in pairs]
