@@ -9,13 +9,15 @@ and memory limits, which are started on first need.
 """
 
 from graders.batch import GRADER_VERSION, grade, grade_answer, grade_answers, grade_many
-from graders.boxed import extract_boxed, gold_from_solution
+from graders.boxed import Box, extract_boxed, find_box, gold_from_solution
 from graders.verdict import Verdict
 
 __all__ = [
     "GRADER_VERSION",
+    "Box",
     "Verdict",
     "extract_boxed",
+    "find_box",
     "gold_from_solution",
     "grade",
     "grade_answer",
