@@ -31,6 +31,11 @@ class Box:
         """What the box holds, outer spaces trimmed."""
         return self.text[self.inner_start : self.inner_end].strip()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, or only spaces of some kind: such a box is no answer."""
+        return _BLANK.fullmatch(self.content) is not None
+
 
 def extract_boxed(output: str) -> str | None:
     r"""Content of the last box of a model's output, outer spaces trimmed; None if it has no answer.
@@ -53,7 +58,7 @@ def find_box(output: str) -> Box | None:
     if opener is None or closing is None:
         return None
     box = Box(output, opener.start(), closing + 1, opener.end(), closing)
-    return None if _is_blank(box.content) else box
+    return None if box.is_empty else box
 
 
 def unclosed_content(output: str) -> str | None:
@@ -96,8 +101,8 @@ def gold_from_solution(solution: str) -> str | None:
     Solutions of datasets also write `\fbox{5}` and `\boxed 5$`. Those are accepted here, and only
     here. The last box with content wins, even if a later one never closes.
     """
-    contents = (box.content for box in reversed(solution_boxes(solution)))
-    return next((content for content in contents if not _is_blank(content)), None)
+    boxes = reversed(solution_boxes(solution))
+    return next((box.content for box in boxes if not box.is_empty), None)
 
 
 def brace_depth(text: str) -> int:
@@ -153,7 +158,3 @@ def _unbraced(opener: re.Match[str]) -> Box | None:
     content = text[start : end if outer is None else outer].rstrip(".,;")
     end = start + len(content)
     return Box(text, opener.start(), end, start, end) if content else None
-
-
-def _is_blank(content: str) -> bool:
-    return _BLANK.fullmatch(content) is not None
