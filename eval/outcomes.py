@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from eval.scores import UNDECIDED
-from graders import extract_boxed, grade_answer
+from graders import NOT_JUDGED, extract_boxed, grade_answer
 from graders.boxed import box_starts, brace_depth, closed_boxes, unclosed_content
 from graders.normalize import normalize, without_units
 from graders.numeric import parse_number
@@ -94,7 +93,7 @@ def classify(
     own = before_next_problem(text, next_problem)
     truncated, ran_on = finish_reason == "length", finish_reason == "problem" or len(own) < len(text)
     status = str(verdict["status"]) if verdict else "ungraded"
-    if verdict is None or status in UNDECIDED:
+    if verdict is None or status in NOT_JUDGED:
         return Outcome("ungraded" if verdict is None else "undecided", status, False, truncated, ran_on)
     if status == "correct":
         return Outcome("right" if verdict["strict"] else "format_only", "", False, truncated, ran_on)

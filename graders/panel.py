@@ -50,7 +50,7 @@ def disagreements(
 
 
 def _kind(verdict: Verdict, second: bool | None) -> str | None:
-    if verdict.status in ("timeout", "unparsed_gold", "error"):
+    if not verdict.judged:
         return "not judged"
     if second is not None and second != verdict.correct:
         return next(name for name in KINDS if name.startswith("accepted" if verdict.correct else "refused"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from graders import Verdict, grade, grade_answers, grade_many
+from graders import NOT_JUDGED, Verdict, grade, grade_answers, grade_many
+from graders.verdict import Status
 
 OUTPUTS = [
     (r"so \boxed{\frac{1}{2}}", "0.5", "correct"),
@@ -46,6 +47,19 @@ def test_a_defect_costs_one_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     (verdict,) = grade_answers([("1", "2")])
     assert (verdict.status, verdict.correct) == ("error", False)
     assert "KeyError" in verdict.rule
+
+
+@pytest.mark.parametrize(
+    ("status", "judged"),
+    [
+        *(("correct", True), ("wrong", True), ("no_box", True)),
+        *(("timeout", False), ("unparsed_gold", False), ("error", False)),
+    ],
+)
+def test_what_was_judged(status: Status, judged: bool) -> None:
+    right = status == "correct"
+    assert Verdict(status, right, False, False, "5", "rule", 0.0).judged == judged
+    assert (status in NOT_JUDGED) != judged
 
 
 def test_levels_nest() -> None:
