@@ -21,7 +21,7 @@ class Verdict:
     correct: bool
     strict: bool
     normalized: bool
-    extracted: str | None  # content of the last box, untouched; None when there is no answer
+    extracted: str | None  # content of the last box, without surrogates; None: no answer
     rule: str  # the rung and rule that decided, e.g. "numeric" or "structure:interval"
     cpu_ms: float  # CPU milliseconds spent on this pair, in this process or in a worker
 

@@ -35,6 +35,7 @@ from eval.report.load import Evaluation
 from eval.report.look import replace_file
 from eval.report.maths import FORMULA, formula_tree, pieces
 from graders import find_box
+from graders.text import without_surrogates
 
 ITEMS_A_FILE = 100
 LARGEST_FILE = 1_900_000  # bytes; what is larger is written without formulas, then with shorter texts
@@ -133,7 +134,7 @@ def box_span(text: str, extracted: str | None) -> tuple[int, int] | None:
 
     The place is the grader's own, so a page can't disagree with a verdict about which box counts.
     """
-    box = find_box(text)
+    box = find_box(without_surrogates(text))  # as it was graded, character for character
     return (box.start, box.end) if box and box.content == extracted else None
 
 

@@ -283,6 +283,7 @@ def test_a_torn_prediction_and_an_empty_folder_make_pages(reports: Path, tmp_pat
         (r"\boxed{\{1,2\}}", r"\{1,2\}", r"\boxed{\{1,2\}}", ""),
         (r"\boxed{1}", None, "", ""),
         (r"\boxed{1}", "2", "", ""),  # what the grader read is not there: nothing is marked
+        ("\\boxed{2\ud800}", "2\ufffd", "\\boxed{2\ud800}", ""),
         (r"\boxed{2} then \boxed{3", "2", "", ""),  # nor is a box that the grader does not read
         (r"\boxed{2} then \boxed{1 \\}", r"1 \\", r"\boxed{1 \\}", ""),
         (r"\boxed{a \boxed{b}} c", "b", r"\boxed{b}", "} c"),
