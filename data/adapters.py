@@ -15,7 +15,7 @@ from graders import gold_from_solution
 # 2,048 tokens of 128 bytes each, the longest that vocabularies hold, are 262 kB: no longer row could ever be kept.
 MAX_ROW_BYTES = 1 << 20
 TOO_LONG = f"row longer than {MAX_ROW_BYTES >> 20} MB"
-# Characters of a solution's end in which its answer is looked for: thousands of boxes that never close would cost minutes.
+# Characters of a solution's end in which its answer is looked for: it is stated at the end.
 LONGEST_ENDING = 10_000
 
 

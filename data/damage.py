@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from data.rewrite import boxes
+from data.rewrite import boxes, replace_boxes
 from data.rows import Row, draw
 from graders import extract_boxed, grade_answer
 
@@ -31,9 +31,7 @@ def damage(rows: list[Row], *, unboxed: float = 0.0, wrong_answers: float = 0.0)
 
 def without_box(row: Row) -> Row:
     """The solution with the content of its boxes in their places."""
-    solution = row["solution"]
-    for box in reversed(boxes(solution)):
-        solution = solution[: box.start] + box.content + solution[box.end :]
+    solution = replace_boxes(row["solution"], boxes(row["solution"]), lambda box: box.content)
     return _marked(row, "unboxed", row["answer"]) | {"solution": solution}
 
 

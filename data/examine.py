@@ -18,6 +18,7 @@ from data.text import normalised
 from eval import prompts
 from eval.records import Problem, UserError, first_line
 from graders import extract_boxed
+from graders.boxed import box_starts, unclosed_content
 
 # The form of an answer: the first pattern that it matches as a whole; what matches none is an expression.
 ANSWER_TYPES = {
@@ -123,7 +124,7 @@ def _look_at(seen: Seen, number: int, row: Row, source: Source, instruments: Ins
     seen.source_tokens[name] += max(seen.tokens[number], 0)
     answer, box = row["answer"].strip(), extract_boxed(row["solution"])
     seen.types[answer_type(answer)] += 1
-    seen.boxes[_boxes(row["solution"], box)] += 1
+    seen.boxes[box_kind(row["solution"], box)] += 1
     if box is None:
         seen.no_box.append(number)
     elif answer and box == answer:
@@ -134,11 +135,12 @@ def _look_at(seen: Seen, number: int, row: Row, source: Source, instruments: Ins
         seen.leaks[number] = leaks
 
 
-def _boxes(solution: str, box: str | None) -> str:
-    count = solution.count("\\boxed")
-    if box is None:
-        return "never closed" if count else "none"
-    return "one" if count == 1 else "several"
+def box_kind(solution: str, box: str | None) -> str:
+    """How many boxes a solution has by the grader's rule, or why the grader reads none (`box`)."""
+    count = len(box_starts(solution))
+    if box is None and count:
+        return "empty" if unclosed_content(solution) is None else "never closed"
+    return {0: "none", 1: "one"}.get(count, "several")
 
 
 def answer_type(answer: str) -> str:

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 
 from data.rows import Row
 from graders import extract_boxed
+from graders.boxed import box_starts
 
 Filter = Callable[..., str | None]
 
@@ -49,12 +50,17 @@ def not_proof(row: Row) -> str | None:
     return "asks for a proof" if PROOF.search(problem) and not ASKS.search(problem) else None
 
 
+IN_BRACKETS = r"(?<![A-Za-z}])\(\s*(?:\\\w+\s*(?:\{\s*)?)?%s\s*(?:\}\s*)?\)"
 # (A) … (B) … (C) anywhere, or A. … B. … C. … D. …, each label as a word of its own.
 CHOICES = (
-    [re.compile(rf"(?<![A-Za-z}}])\(\s*(?:\\\w+\s*\{{?)?\s*{letter}\s*\}}?\s*\)") for letter in "ABC"],
+    [re.compile(IN_BRACKETS % letter) for letter in "ABC"],
     [re.compile(rf"(?:^|\s)(?:\\\w+\{{)?{letter}(?:[.:、)]|\}}\))(?![A-Za-z])", re.M) for letter in "ABCD"],
 )
-PARTS = re.compile(r"(?:^|\n)\s*(?:\*\*)?(?:\(|（|Part\s+|Question\s+)?(?:[1-9]|[a-hA-H]|i{1,3})[).）:]", re.I)
+PARTS = re.compile(
+    r"(?:^|\n)[^\S\n]*(?:\*\*)?(?:\(|（|Part\s+|Question\s+)?"
+    r"(?:[1-9]|[a-hA-H]|i{1,3})[).）:]",
+    re.I,
+)
 LISTED = re.compile(r"\\text\s*\{\s*(?:,\s*)?(?:and|or)\s*\}|\s(?:and|or)\s|;|\\\\")
 BRACKETS = re.compile(r"\\[A-Za-z]+|\\.|[([{}\])]|,(?!\\!|\s*\d{3}(?!\d))", re.S)
 DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.S)
@@ -194,7 +200,11 @@ def no_repeats(row: Row, *, times: int = 3, compression: float = 7.0) -> str | N
     return None
 
 
-NEXT_PROBLEM = re.compile(r"###? ?(?:problem|question|instruction)|\n\s*(?:problem|question)(?: \d+)?\s*:", re.I)
+NEXT_PROBLEM = re.compile(
+    r"###? ?(?:problem|question|instruction)"
+    r"|\n[^\S\n]*(?:problem|question)(?: \d+)?\s*:",
+    re.I,
+)
 
 
 def no_runaway(row: Row, *, characters_after_box: int = 300) -> str | None:
@@ -202,8 +212,9 @@ def no_runaway(row: Row, *, characters_after_box: int = 300) -> str | None:
     solution = DRAWING.sub("", row["solution"])
     if NEXT_PROBLEM.search(solution):
         return "begins another problem"
-    last = solution.rfind("\\boxed")
-    if last >= 0 and len(solution) - last > characters_after_box + len(extract_boxed(solution) or ""):
+    starts = box_starts(solution)
+    allowed = characters_after_box + len(extract_boxed(solution) or "")
+    if starts and len(solution) - starts[-1] > allowed:
         return "goes on after its box"
     return None
 

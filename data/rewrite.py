@@ -7,71 +7,71 @@ solution is read back by the grader's own rule; where it would not hold what was
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from data.rows import Row
-from graders import extract_boxed, gold_from_solution, grade_answer
+from graders import Box, extract_boxed, find_box, gold_from_solution, grade_answer
+from graders.boxed import SOLUTION_BOX, solution_boxes
 
-OPENER = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-# A box, an escaped sign (whose brace is literal), or a brace.
-TOKEN = re.compile(rf"(?P<box>{OPENER.pattern})|\\[\s\S]|[{{}}]")
-BARE = re.compile(r"(?!\\(?:boxed|fbox))[^\s${}]{1,200}")
 ENDING = "The answer is $\\boxed{{{answer}}}$."
 
 
-class Box(NamedTuple):
-    """Where a box begins and ends in a text, and what it holds."""
-
-    start: int
-    end: int
-    content: str
-
-
 def boxes(solution: str) -> list[Box]:
-    r"""Every closed \boxed{} and \fbox{} and every unbraced `\boxed 5`, in order; of nested ones the outer one.
-
-    One pass with a stack of open braces, so that thousands of boxes that never close cost no more than others.
-    """
+    r"""Every closed \boxed{} and \fbox{} and every `\boxed 5`, in order; of nested ones the outer."""
     found: list[Box] = []
-    opened: list[
-        tuple[int | None, int]
-    ] = []  # of each open brace where its box begins, if it is one's, and its content
-    begins: int | None = None
-    for token in TOKEN.finditer(solution):
-        mark = token.group()
-        if token["box"]:
-            begins = token.start() if solution.startswith("{", token.end()) else None
-            bare = BARE.match(solution, token.end()) if begins is None else None
-            if bare and (content := bare.group().rstrip(".,;")):
-                found.append(Box(token.start(), token.end() + len(content), content))
-        elif mark == "{":
-            opened.append((begins, token.end()))
-            begins = None
-        elif mark == "}" and opened:
-            start, inside = opened.pop()
-            if start is not None:
-                while found and found[-1].start > start:
-                    found.pop()
-                found.append(Box(start, token.end(), solution[inside : token.start()].strip()))
+    for box in solution_boxes(solution):
+        if not found or box.start >= found[-1].end:
+            found.append(box)
     return found
+
+
+def replace_boxes(solution: str, found: Iterable[Box], text_of: Callable[[Box], str]) -> str:
+    """The solution with `text_of(box)` in place of each box, in order and none inside another."""
+    pieces, position = [], 0
+    for box in found:
+        pieces += [solution[position : box.start], text_of(box)]
+        position = box.end
+    return "".join([*pieces, solution[position:]])
 
 
 def gsm8k_ending(row: Row) -> Row:
     r"""`#### N` (and MetaMath's `The answer is: N` after it) becomes a boxed ending; <<calculator notes>> go."""
     solution = re.sub(r"<<[^<>\n]{0,200}>>", "", row["solution"])
-    found = re.search(r"\n?####[ \t]*([^\n]+)(?:\nThe answer is: *([^\n]+))?\s*$", solution)
+    found = _marked_answer(solution)
     if found is None:
         return row | {"solution": solution}
-    answer = (found[2] or found[1]).strip().rstrip(".").replace(",", "" if not found[2] else ",")
-    return _checked(row, f"{solution[: found.start()].rstrip()}\n{ENDING.format(answer=answer)}", answer)
+    start, answer = found
+    return _checked(row, f"{solution[:start].rstrip()}\n{ENDING.format(answer=answer)}", answer)
+
+
+MARK, STATED = "####", "The answer is:"
+
+
+def _marked_answer(solution: str) -> tuple[int, str] | None:
+    """Where the mark of a solution's last line begins, and the answer after it, if it has one.
+
+    `The answer is: N` may follow on a line of its own, whose answer then counts. A pattern for all
+    of it would read the rest of the text again from each mark.
+    """
+    body = solution.rstrip()
+    before, _, last = body.rpartition("\n")
+    stated = last.removeprefix(STATED).strip() if last.startswith(STATED) else ""
+    line = before.rpartition("\n")[2]
+    if stated and line.partition(MARK)[2]:
+        return len(before) - len(line) + line.index(MARK), stated.rstrip(".")
+    answer = last.partition(MARK)[2].strip().rstrip(".").replace(",", "")
+    return (len(body) - len(last) + last.index(MARK), answer) if answer else None
+
+
+# The last sentence of a solution that states its answer in words.
+STATEMENT = re.compile(r"(?<!\s)\s*The (?:final )?answer is:? [^\n]{1,80}$")
 
 
 def box_answer(row: Row) -> Row:
-    """A solution without any box gets a last sentence that boxes the stated answer, where there is one."""
-    if not row["answer"] or OPENER.search(row["solution"]):
+    """A solution without any box gets a last sentence that boxes the stated answer, if any."""
+    if not row["answer"] or SOLUTION_BOX.search(row["solution"]):
         return row
-    stripped = re.sub(r"\s*The (?:final )?answer is:? [^\n]{1,80}$", "", row["solution"].rstrip())
+    stripped = STATEMENT.sub("", row["solution"].rstrip())
     answer = row["answer"]
     return _checked(row, f"{stripped or row['solution']}\n{ENDING.format(answer=answer)}", answer)
 
@@ -85,22 +85,21 @@ def one_box(row: Row, *, last_sentence: bool = False) -> Row:
     if not found:
         return row
     last = found[-1]
-    if len(found) > 1 and "\\boxed" not in solution[last.start : last.end] and extract_boxed(solution):
-        last = [box for box in found if solution.startswith("\\boxed", box.start)][-1]
+    if extract_boxed(solution):  # then an \fbox does not count
+        last = next(b for b in reversed(found) if "\\boxed" in solution[b.start : b.end])
     answer = gold_from_solution(solution[last.start : last.end]) or ""
     goes_on = last_sentence and len(solution[last.end :].strip(" \n$.)]\\}")) > 0
-    pieces, position = [], 0
-    for box in found:
-        kept = f"\\boxed{{{answer}}}" if box == last and not goes_on else box.content
-        pieces += [solution[position : box.start], kept]
-        position = box.end
-    changed = "".join([*pieces, solution[position:]])
+
+    def kept(box: Box) -> str:
+        return f"\\boxed{{{answer}}}" if box == last and not goes_on else box.content
+
+    changed = replace_boxes(solution, found, kept)
     return _checked(row, f"{changed.rstrip()}\n{ENDING.format(answer=answer)}" if goes_on else changed, answer)
 
 
 # In order; each is typography, or a word round a value, that strict comparison would hold against the answer.
 FORM: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    (r"^\$+|\$+$|^\\\(|\\\)$", ""),
+    (r"^\$+|(?<!\$)\$+$|^\\\(|\\\)$", ""),
     (r"\\[dt]frac(?![A-Za-z])", r"\\frac"),
     (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\d)\s*\{", r"\\frac{\1}{"),
@@ -109,9 +108,13 @@ FORM: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=\d)\{,\}(?=\d{3}(?!\d))", ","),
     (r"^(-?\d{1,3}(?:,\d{3})+(?:\.\d+)?)$", lambda found: found[1].replace(",", "")),
     (r"^\\\$\s*(?=[-\d.])", ""),
-    (r"(?<=[\d}])\s*\\(?:text|mbox|mathrm)\s*\{\s*[a-zA-Z ]{1,30}\.?\s*\}(?:\^\{?[23]\}?)?$", ""),
+    (
+        r"(?<=[\d}])\s*\\(?:text|mbox|mathrm)\s*"
+        r"\{(?!\})(?:\s*[a-zA-Z][a-zA-Z ]{0,29}\.?)?\s*\}(?:\^\{?[23]\}?)?$",
+        "",
+    ),
     (r"^\\(?:text|mbox)\s*\{\s*([-\d.]+)\s*\}$", r"\1"),
-    (r"[.,;\s]+$", ""),
+    (r"(?<![.,;\s])[.,;\s]+$", ""),
 )
 COMPILED_FORM = [(re.compile(pattern), replacement) for pattern, replacement in FORM]
 
@@ -129,17 +132,16 @@ def normal_answer(row: Row) -> Row:
 
     Only where the grader calls old and new equal; a box that differs from the stated answer is left to `answer_matches`.
     """
-    box = extract_boxed(row["solution"])
+    box = find_box(row["solution"])
     if box is None or not row["answer"]:
         return row
-    if box == row["answer"] == plain_form(box):
+    if box.content == row["answer"] == plain_form(box.content):
         return row
-    verdict = grade_answer(box, row["answer"])
-    target = plain_form(row["answer"] if verdict.normalized else box)
-    if not verdict.correct or not target or not grade_answer(target, box).correct:
+    verdict = grade_answer(box.content, row["answer"])
+    target = plain_form(row["answer"] if verdict.normalized else box.content)
+    if not verdict.correct or not target or not grade_answer(target, box.content).correct:
         return row
-    last = boxes(row["solution"])[-1]
-    solution = f"{row['solution'][: last.start]}\\boxed{{{target}}}{row['solution'][last.end :]}"
+    solution = replace_boxes(row["solution"], [box], lambda _: f"\\boxed{{{target}}}")
     return _checked(row, solution, target)
 
 

@@ -14,7 +14,7 @@ from eval import checkpoints
 from eval.records import UserError
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
-from eval.scores import LEVELS, Graded, aligned, read_graded
+from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
 from eval.store import read_lines
 
@@ -129,7 +129,7 @@ def untrusted(comparisons: Iterable[Comparison]) -> list[str]:
         f"which is not a wrong answer; see verdicts in key {evaluation.folder.name}."
         for comparison in comparisons
         for evaluation, undecided in zip((comparison.a, comparison.b), comparison.undecided, strict=True)
-        for status in ("unparsed_gold", "error")
+        for status in DEFECTS
         if undecided.get(status)
     ]
 

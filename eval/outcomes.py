@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import islice
 
-from eval.scores import UNDECIDED
-from graders import extract_boxed, grade_answer
+from graders import NOT_JUDGED, extract_boxed, grade_answer
+from graders.boxed import box_starts, brace_depth, closed_boxes, unclosed_content
 from graders.normalize import normalize, without_units
 from graders.numeric import parse_number
 
@@ -39,8 +38,6 @@ FACTORS = tuple(Fraction(factor) for factor in (2, 10, 60, 100, 1000))
 BOXES_TRIED = 8  # the first different ones: an output that repeats itself for 2,000 tokens holds hundreds
 EXAMPLES = 5
 
-_OPENER = re.compile(r"\\boxed(?![A-Za-z])\s*\{")
-_TOKEN = re.compile(r"\\boxed(?![A-Za-z])\s*\{|\\\\(?!boxed)|\\[^\\]|[{}]")
 _END_OF_ANSWER = re.compile(r"\$|\n|\\\)|\\\]")
 
 Right = Callable[[str, str], bool]  # (answer, gold): whether they are equal
@@ -96,7 +93,7 @@ def classify(
     own = before_next_problem(text, next_problem)
     truncated, ran_on = finish_reason == "length", finish_reason == "problem" or len(own) < len(text)
     status = str(verdict["status"]) if verdict else "ungraded"
-    if verdict is None or status in UNDECIDED:
+    if verdict is None or status in NOT_JUDGED:
         return Outcome("ungraded" if verdict is None else "undecided", status, False, truncated, ran_on)
     if status == "correct":
         return Outcome("right" if verdict["strict"] else "format_only", "", False, truncated, ran_on)
@@ -113,16 +110,9 @@ def before_next_problem(text: str, next_problem: str) -> str:
     return text[: found.start()] if found else text
 
 
-def boxes(text: str) -> list[str]:
-    """The content of every complete box that is not empty, in the order in which they close. Linear in the length."""
-    found, opened = [], list[int | None]()
-    for token in _TOKEN.finditer(text):
-        mark = token.group()
-        if mark[-1] == "{" and mark != "\\{":
-            opened.append(token.end() if len(mark) > 1 else None)
-        elif mark == "}" and opened and (start := opened.pop()) is not None:
-            found.append(text[start : token.start()].strip())
-    return [content for content in found if content]
+def boxes(text: str) -> Iterator[str]:
+    """The content of every complete box that is not empty, in the order of their ends."""
+    return (box.content for box in closed_boxes(text) if not box.is_empty)
 
 
 def tally(outcomes: Iterable[tuple[str, bool]]) -> list[Tally]:
@@ -156,18 +146,19 @@ def _row(kind: str, places: Sequence[int], recoverable: int, n: int) -> Tally:
 def _failure(
     gold: str, text: str, own: str, extracted: str | None, truncated: bool, ran_on: bool, right: Right
 ) -> tuple[str, str, bool]:
-    openers = [opener.start() for opener in _OPENER.finditer(text)]
-    foreign = bool(openers) and openers[-1] >= len(own)  # the last box stands in the next problem
+    starts = box_starts(text)
+    foreign = bool(starts) and starts[-1] >= len(own)  # the last box stands in the next problem
     if foreign or (ran_on and extracted is None):
         answer = extract_boxed(own)
         return "runaway", "", answer is not None and right(answer, gold)
-    others = extracted is None or len(openers) > 1  # most outputs have one box, and that one was judged
+    # Most outputs have one box, and that one was judged.
+    others = extracted is None or len(starts) > 1
     earlier = others and _any_right(own, gold, extracted, right)
     if extracted is None:
         if truncated:
             return "truncated", "", earlier
-        if openers and _is_open(text, openers[-1]):
-            return "unclosed", "", earlier or right(_closed(text[openers[-1] :]), gold)
+        if (unclosed := unclosed_content(text)) is not None:
+            return "unclosed", "", earlier or right(_closed(unclosed), gold)
         return ("overwritten", "", True) if earlier else ("no_box", "", False)
     if earlier:
         return "overwritten", "", True
@@ -177,27 +168,20 @@ def _failure(
 
 def _any_right(text: str, gold: str, judged: str | None, right: Right) -> bool:
     """Whether a box of `text` is right; the one that was `judged` is known not to be."""
-    others = (answer for answer in dict.fromkeys(boxes(text)) if answer != judged)
-    return any(right(answer, gold) for answer in islice(others, BOXES_TRIED))
-
-
-def _is_open(text: str, start: int) -> bool:
-    """Whether the last box, which begins at `start`, never closes: an empty one does."""
-    opener = _OPENER.match(text, start)
-    depth = 1
-    for token in _TOKEN.finditer(text, opener.end() if opener else start):
-        depth += (token.group() == "{") - (token.group() == "}")
-        if depth == 0:
+    tried = {judged}
+    for answer in boxes(text):
+        if len(tried) > BOXES_TRIED:
             return False
-    return True
+        if answer not in tried and right(answer, gold):
+            return True
+        tried.add(answer)
+    return False
 
 
-def _closed(box: str) -> str:
-    """What an unclosed box holds up to where its formula or line ends, with the braces that are missing."""
-    opener = _OPENER.match(box)
-    content = _END_OF_ANSWER.split(box[opener.end() if opener else 0 :], maxsplit=1)[0].strip()
-    missing = content.count("{") - content.count("}")
-    return content + "}" * missing if missing > 0 else content
+def _closed(content: str) -> str:
+    """What an unclosed box holds up to where its formula or line ends, with the missing braces."""
+    answer = _END_OF_ANSWER.split(content, maxsplit=1)[0].strip()
+    return answer + "}" * max(0, brace_depth(answer))
 
 
 def _number(text: str) -> Fraction | None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from eval.stats import Scores
 from eval.store import read_lines
+from graders import NOT_JUDGED
 
 LEVELS = ("strict", "normalized", "equivalent")
-# Outputs that nothing has judged: neither right nor wrong, and no part of a score.
-UNDECIDED = ("timeout", "unparsed_gold", "error")
+# Of what was not judged, all but a limit that was met is a defect: the commands then exit with 1.
+DEFECTS = tuple(status for status in NOT_JUDGED if status != "timeout")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read_graded(folder: Path, manifest: Mapping[str, Any], grader: str) -> Grade
     rows, undecided = [], Counter[str]()
     for line in read_lines(folder / f"verdicts.{Path(grader).name}.jsonl"):
         position = positions.setdefault(line["id"], len(positions))
-        if line["status"] in UNDECIDED:
+        if line["status"] in NOT_JUDGED:
             undecided[line["status"]] += 1
         else:
             rows.append((position, line["strict"], line["normalized"], line["correct"]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from eval.records import Prediction
 from eval.samples import sampled_shares
-from eval.scores import UNDECIDED
+from eval.scores import DEFECTS
 from eval.stats import accuracy_interval, wilson
 from eval.store import Owner
 from graders import GRADER_VERSION, Verdict
@@ -55,7 +55,7 @@ def untrusted(summaries: Iterable[Mapping[str, Any]], reports: Path) -> list[str
     """One sentence for every summary that holds outputs which could not be graded: the command then exits with 1."""
     sentences = []
     for summary in summaries:
-        for status in ("unparsed_gold", "error"):
+        for status in DEFECTS:
             if count := summary["statuses"].get(status):
                 sentences.append(
                     f"{summary['checkpoint']} on {summary['benchmark']}: {count} of {summary['n']} outputs are {status}, "
@@ -68,7 +68,7 @@ def _sampled(verdicts: Mapping[Owner, Verdict]) -> dict[str, Any]:
     rows: dict[str, list[Verdict]] = {}
     for (problem, _), verdict in verdicts.items():
         rows.setdefault(problem, []).append(verdict)
-    judged = [[verdict.correct for verdict in row if verdict.status not in UNDECIDED] for row in rows.values()]
+    judged = [[verdict.correct for verdict in row if verdict.judged] for row in rows.values()]
     scores = np.array([np.mean(row) if row else np.nan for row in judged])
     interval = accuracy_interval(scores, samples=max(map(len, rows.values())))
     return {"ci95": list(interval)} | sampled_shares(rows)

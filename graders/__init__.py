@@ -9,13 +9,16 @@ and memory limits, which are started on first need.
 """
 
 from graders.batch import GRADER_VERSION, grade, grade_answer, grade_answers, grade_many
-from graders.boxed import extract_boxed, gold_from_solution
-from graders.verdict import Verdict
+from graders.boxed import Box, extract_boxed, find_box, gold_from_solution
+from graders.verdict import NOT_JUDGED, Verdict
 
 __all__ = [
     "GRADER_VERSION",
+    "NOT_JUDGED",
+    "Box",
     "Verdict",
     "extract_boxed",
+    "find_box",
     "gold_from_solution",
     "grade",
     "grade_answer",

@@ -1,52 +1,73 @@
 """`python -m graders`: grade a file, explain a pair, compare graders on a file, record a decision."""
 
 import argparse
+import io
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from graders import GRADER_VERSION, Verdict, extract_boxed, grade_answers, panel, pool, second_opinion
 from graders.explain import explain
-from graders.files import UsageError, check_characters, check_target, read_pairs, write_rows
+from graders.files import (
+    UsageError,
+    check_target,
+    read_pairs,
+    refuse_faults,
+    skipped,
+    write_rows,
+)
 from graders.label import TABLE, TABLES, label
 from graders.progress import progress_line
+from graders.text import for_terminal, without_surrogates
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 2 the request was wrong, 130 interrupted."""
+    """Exit code: 0 done, 1 the machine failed, 2 the request was wrong, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a locale need not have a sign for what is shown
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _run(options)
         sys.stdout.flush()
     except UsageError as error:
-        print(f"graders: {error}", file=sys.stderr)
+        _say(str(error))
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("\ngraders: interrupted; nothing was written", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # such as no more processes for workers
+        _say(f"the machine refused: {error.strerror or error}; nothing was written")
+        return EXIT_FAILED
     return 0
 
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "grade":
-        grade_file(options.input, options.out, options.workers)
+        grade_file(options.input, options.out, options.workers, options.skip_bad)
     elif options.command == "panel":
-        print("\n".join(panel_of_file(options.input, options.workers, options.show)))
+        lines = panel_of_file(options.input, options.workers, options.show, options.skip_bad)
+        print(for_terminal("\n".join(lines)))
     elif options.command == "label":
         equal = options.decision == "equal"
-        print(label(options.gold, options.answer, equal, options.family, options.one_way, options.table))
+        where = (options.family, options.one_way, options.table)
+        print(for_terminal(label(options.gold, options.answer, equal, *where)))
     else:
-        for name, text in (("GOLD", options.gold), ("ANSWER", options.answer)):
-            check_characters(text, name)
-        print(explain(options.gold, options.answer))
+        gold, answer = without_surrogates(options.gold), without_surrogates(options.answer)
+        print(for_terminal(explain(gold, answer)))
+
+
+def _say(message: str) -> None:
+    print(f"graders: {for_terminal(message)}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     compared.add_argument("--workers", type=_positive, help="processes (default: a core each)")
     compared.add_argument("--show", type=_positive, default=20, metavar="N", help="pairs listed of each kind")
 
+    for command in (grade, compared):
+        skip = "leave out lines that cannot be graded"
+        command.add_argument("--skip-bad", action="store_true", help=skip)
+
     decided = commands.add_parser("label", help="record a person's decision on a pair as a test case")
     for command in (pair, decided):
         command.add_argument("gold")
@@ -84,18 +109,32 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def grade_file(source: Path, target: Path, workers: int | None) -> None:
-    """Grade a JSON Lines file into another, in input order; the target appears only when it is complete."""
+def grade_file(source: Path, target: Path, workers: int | None, skip_bad: bool) -> None:
+    """Grade a JSON Lines file into another, in input order; the target appears once complete."""
     check_target(target, source)
-    lines = read_pairs(source)
+    lines = _read(source, skip_bad)
     verdicts = grade_answers(_pairs(lines), workers, progress_line())
-    write_rows(target, (_row(line["id"], verdict) for line, verdict in zip(lines, verdicts, strict=True)))
+    rows = (_row(line["id"], verdict) for line, verdict in zip(lines, verdicts, strict=True))
+    write_rows(target, rows)
     print(_summary(verdicts), file=sys.stderr)
 
 
-def panel_of_file(source: Path, workers: int | None, show: int) -> list[str]:
+def _read(source: Path, skip_bad: bool) -> list[dict[str, Any]]:
+    """The lines of a file that can be graded; stderr gets what was left out or changed."""
+    lines = read_pairs(source)
+    if not skip_bad:
+        refuse_faults(source, lines)
+    if left_out := skipped(source, lines):
+        _say(left_out)
+    if lines.mended:
+        what = "bytes that are not UTF-8, or half of a surrogate pair"
+        _say(f"{source}: {lines.mended:,} lines have {what}; each is read as U+FFFD")
+    return lines.good
+
+
+def panel_of_file(source: Path, workers: int | None, show: int, skip_bad: bool) -> list[str]:
     """The panel of a file as lines of text."""
-    pairs = _pairs(read_pairs(source))
+    pairs = _pairs(_read(source, skip_bad))
     verdicts = grade_answers(pairs, workers, progress_line())
     missing = second_opinion.missing_packages()
     second: dict[panel.Pair, bool | None] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from graders import cache, pool
 from graders.boxed import extract_boxed
 from graders.ladder import Step, climb, is_usable_gold
+from graders.text import without_surrogates
 from graders.verdict import Status, Verdict
 
 GRADER_VERSION = "4"  # changes whenever a verdict may change; tests tie it to the source of the rules
@@ -39,8 +40,10 @@ def grade_answers(
 ) -> list[Verdict]:
     """Verdicts on (answer, gold) pairs, in input order; an answer None is an output without a box.
 
-    A pair that was decided before is not judged again (see `cache`).
+    A pair that was decided before is not judged again (see `cache`). Halves of surrogate pairs are
+    read as U+FFFD, so that every verdict can be written as UTF-8.
     """
+    pairs = [_without_surrogates(answer, gold) for answer, gold in pairs]
     advance = _counter(progress, len(pairs))
     verdicts: dict[tuple[str | None, str], Verdict | None] = {}
     for pair in pairs:
@@ -70,6 +73,10 @@ def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
             progress(done, total)
 
     return advance
+
+
+def _without_surrogates(answer: str | None, gold: str) -> tuple[str | None, str]:
+    return None if answer is None else without_surrogates(answer), without_surrogates(gold)
 
 
 def _known_verdict(answer: str | None, gold: str) -> Verdict | None:

@@ -17,7 +17,7 @@ def recall(gold: str, answer: str, version: str) -> Verdict | None:
 
 def remember(gold: str, answer: str, version: str, verdict: Verdict) -> None:
     """Keep a verdict that is decided. A limit that was met, or a defect, is tried again the next time."""
-    if verdict.status not in ("correct", "wrong") or len(gold) + len(answer) > MAX_CHARS:
+    if not verdict.judged or len(gold) + len(answer) > MAX_CHARS:
         return
     if len(_verdicts) >= MAX_ENTRIES:
         _verdicts.clear()

@@ -28,7 +28,7 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str | Sequence[str
         "equivalent": float(verdict.correct),
         "normalized": float(verdict.normalized),
         "strict": float(verdict.strict),
-        "not_judged": float(verdict.status in ("timeout", "unparsed_gold", "error")),
+        "not_judged": float(not verdict.judged),
     }
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from graders.text import has_controls
 from graders.verdict import Verdict
 
 MAX_SHOWN_CHARS = 120  # of one text in the listing
@@ -50,7 +51,7 @@ def disagreements(
 
 
 def _kind(verdict: Verdict, second: bool | None) -> str | None:
-    if verdict.status in ("timeout", "unparsed_gold", "error"):
+    if not verdict.judged:
         return "not judged"
     if second is not None and second != verdict.correct:
         return next(name for name in KINDS if name.startswith("accepted" if verdict.correct else "refused"))
@@ -94,8 +95,8 @@ def listing(rows: Sequence[Disagreement], limit: int) -> list[str]:
 
 def _line(row: Disagreement) -> str:
     shown = f"  {row.count:>4} x  gold {_shown(row.gold)}  answer {_shown(row.answer)}  by {row.verdict.rule}"
-    if row.kind in ("equivalent only", "normalized only"):
-        return shown
+    if row.kind in ("equivalent only", "normalized only") or has_controls(row.gold + row.answer):
+        return shown  # with characters that a terminal does not show, it would be another pair
     command = f"python -m graders label {shlex.quote(row.gold)} {shlex.quote(row.answer)} equal|different"
     return shown if len(command) > 2 * MAX_SHOWN_CHARS else f"{shown}\n          {command}"
 

@@ -37,6 +37,4 @@ def _text(completion: Completion) -> str:
 
 
 def _reward(verdict: Verdict) -> float:
-    if verdict.status in ("timeout", "unparsed_gold", "error"):
-        return NOT_JUDGED
-    return float(verdict.correct)
+    return float(verdict.correct) if verdict.judged else NOT_JUDGED

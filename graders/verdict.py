@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["correct", "wrong", "no_box", "timeout", "unparsed_gold", "error"]
+# A limit was reached, the reference answer holds nothing, or the grader failed.
+NOT_JUDGED: tuple[Status, ...] = ("timeout", "unparsed_gold", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,17 +13,22 @@ class Verdict:
     """What the grader says about one output, and which rule said it.
 
     The three levels nest: `strict` (same string) implies `normalized` (same after string rules) implies `correct`.
-    Every status but `correct` has all three false. `timeout` (a limit was reached, nothing was decided),
-    `unparsed_gold` and `error` say that the pair was not judged: they are never to be counted as wrong.
+    Every status but `correct` has all three false. Where `judged` is false nothing was decided, and
+    the output is never to be counted as wrong.
     """
 
     status: Status
     correct: bool
     strict: bool
     normalized: bool
-    extracted: str | None  # content of the last box, untouched; None when there is no answer
+    extracted: str | None  # content of the last box, without surrogates; None: no answer
     rule: str  # the rung and rule that decided, e.g. "numeric" or "structure:interval"
     cpu_ms: float  # CPU milliseconds spent on this pair, in this process or in a worker
+
+    @property
+    def judged(self) -> bool:
+        """Whether the status says something about the output: all but those in NOT_JUDGED do."""
+        return self.status not in NOT_JUDGED
 
     def __post_init__(self) -> None:
         nested = (not self.strict or self.normalized) and (not self.normalized or self.correct)

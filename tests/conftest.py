@@ -39,6 +39,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
 
 
+# What a model that repeats itself writes, and what makes patterns search a text again and again.
+REPEATED = (
+    *("\\boxed{", "{", "}", "\\boxed ", "\\", "\\\\", "$", "\\boxed{1} "),
+    *("\\fbox{", "\\fbox 1", "\\boxed{}", "#### ", "#### 5\n", " ", "\n", "."),
+    *("The answer is ", "<<", "5\\text{ ", "\\(", "\\["),
+)
+
+
+@pytest.fixture(params=REPEATED, ids=repr)
+def million(request: pytest.FixtureRequest) -> str:
+    """A text of a million characters that repeats one unit: every scan of it has to be linear."""
+    return str(request.param) * (1_000_000 // len(request.param))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder `shared` beside the project; the test is skipped where there is none."""

@@ -34,6 +34,8 @@ from eval.report.items import (
 from eval.report.load import Evaluation
 from eval.report.look import replace_file
 from eval.report.maths import FORMULA, formula_tree, pieces
+from graders import find_box
+from graders.text import without_surrogates
 
 ITEMS_A_FILE = 100
 LARGEST_FILE = 1_900_000  # bytes; what is larger is written without formulas, then with shorter texts
@@ -41,7 +43,6 @@ LISTED_CHARACTERS = 1_200_000  # of all problems together, for lists and search
 EXCERPT, LONGEST_TEXT = 200, 12_000
 # Outputs of larger evaluations stay source: parsing the formulas of 5,000 outputs takes about a minute.
 OUTPUTS_WITH_FORMULAS = 1_000
-BOX, SPACE_AND_BRACE = re.compile(r"\\boxed\s*\{\s*"), re.compile(r"\s*\}")
 PLAIN_NUMBER = re.compile(r"\d[\d.,]*")
 GROUPS = ("subject", "level", "source")
 
@@ -129,17 +130,12 @@ def read_data(path: Path) -> dict[str, Any]:
 
 
 def box_span(text: str, extracted: str | None) -> tuple[int, int] | None:
-    """Where the last box that holds `extracted` begins and ends; None where there is none.
+    """Where the graded box begins and ends; None where the grader read none, or not this.
 
-    What is highlighted is what the grader says it read, so a page can't disagree with a verdict about which box counts.
+    The place is the grader's own, so a page can't disagree with a verdict about which box counts.
     """
-    if not extracted:
-        return None
-    for opener in reversed(list(BOX.finditer(text))):
-        closing = SPACE_AND_BRACE.match(text, opener.end() + len(extracted))
-        if closing and text.startswith(extracted, opener.end()):
-            return opener.start(), closing.end()
-    return None
+    box = find_box(without_surrogates(text))  # as it was graded, character for character
+    return (box.start, box.end) if box and box.content == extracted else None
 
 
 def clip(text: str, limit: int = LONGEST_TEXT) -> str:
@@ -214,7 +210,11 @@ def _digest(*contents: bytes) -> str:
 @cache
 def _code() -> bytes:
     here = Path(__file__).parent
-    files: Iterable[Path] = (here / "data.py", here / "items.py", here / "maths.py", here.parent / "outcomes.py")
+    boxed = here.parents[1] / "graders" / "boxed.py"
+    files: Iterable[Path] = (
+        *(here / "data.py", here / "items.py", here / "maths.py"),
+        *(here.parent / "outcomes.py", boxed),
+    )
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
 
 

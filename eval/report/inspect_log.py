@@ -9,7 +9,13 @@ from typing import Any
 
 from eval.records import UserError
 from eval.report.conditions import Section
-from eval.report.items import load_items, load_problems, problems_file, samples_of
+from eval.report.items import (
+    WITHOUT_VERDICT,
+    load_items,
+    load_problems,
+    problems_file,
+    samples_of,
+)
 from eval.report.load import Evaluation
 from eval.scores import LEVELS
 
@@ -79,7 +85,7 @@ def _samples(evaluation: Evaluation, problems: list[dict[str, Any]]) -> list[Any
             "detail": outcome.detail,
         }
         details |= {"truncated": outcome.truncated, "ran_on": outcome.ran_on, "recoverable": outcome.recoverable}
-        value = "C" if item.status == "correct" else "I" if item.status in ("wrong", "no_box") else "N"
+        value = "C" if item.status == "correct" else "N" if item.status in WITHOUT_VERDICT else "I"
         score = Score(value=value, answer=item.extracted, explanation=f"decided by {item.rule}", metadata=details)
         found.append(
             EvalSample(

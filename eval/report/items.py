@@ -13,10 +13,11 @@ import numpy as np
 
 from eval.outcomes import Outcome, classify
 from eval.report.load import Evaluation
-from eval.scores import LEVELS, UNDECIDED, Graded
+from eval.scores import LEVELS, Graded
 from eval.store import read_lines
+from graders import NOT_JUDGED
 
-NOT_JUDGED = (*UNDECIDED, "ungraded")
+WITHOUT_VERDICT = (*NOT_JUDGED, "ungraded")
 ANSWER_LIMIT = 60  # characters of an answer in a list
 TRUNCATED, RAN_ON, RECOVERABLE, STRICT, NORMALIZED = 1, 2, 4, 8, 16  # bits of a fact
 
@@ -133,7 +134,7 @@ def shares_by(
     """{field: {value: (right, judged outputs)}}, values in order; {} for a field that no problem has."""
     statuses, places = np.array(columns.statuses, dtype=np.str_), np.array(columns.positions, dtype=np.int64)
     right = np.bincount(places[statuses == "correct"], minlength=len(problems))
-    judged = np.bincount(places[~np.isin(statuses, NOT_JUDGED)], minlength=len(problems))
+    judged = np.bincount(places[~np.isin(statuses, WITHOUT_VERDICT)], minlength=len(problems))
     found = {}
     for field in fields:
         values = [problem.get(field) for problem in problems]
@@ -150,7 +151,7 @@ def graded_of(evaluation: Evaluation, columns: Columns, problems: Sequence[Mappi
     """What `scores.read_graded` reads from the verdicts, from the columns that were made of them."""
     facts, places = np.array(columns.facts, dtype=np.int64), np.array(columns.positions, dtype=np.int64)
     statuses = np.array(columns.statuses, dtype=np.str_)
-    judged = ~np.isin(statuses, NOT_JUDGED)
+    judged = ~np.isin(statuses, WITHOUT_VERDICT)
     met, where = np.unique(places, return_inverse=True)
     total = np.bincount(where[judged], minlength=len(met))
     rights = (facts & STRICT > 0, facts & NORMALIZED > 0, statuses == "correct")
@@ -160,7 +161,7 @@ def graded_of(evaluation: Evaluation, columns: Columns, problems: Sequence[Mappi
             for level, right in zip(LEVELS, rights, strict=True)
         }
     ids = tuple(problems[place]["id"] for place in met)
-    undecided = Counter(status for status in columns.statuses if status in UNDECIDED)
+    undecided = Counter[str](status for status in columns.statuses if status in NOT_JUDGED)
     return Graded(evaluation.manifest["benchmark"]["sha256"], columns.samples, ids, levels, undecided)
 
 

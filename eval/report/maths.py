@@ -12,11 +12,13 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from latex2mathml.converter import convert_to_element
 from markupsafe import Markup, escape
+
+from graders.boxed import Box, closed_boxes
 
 Tree = list[Any]  # [tag, {attribute: value} or 0, *(tree or text)]
 # A text in pieces: plain text; [source, tree] for a formula; [before, box, after, tree or 0] for what holds the graded box.
@@ -32,9 +34,7 @@ FORMULA = re.compile(
     r"|\\\[(?P<brackets>(?:(?!\\\[).){1,1000}?)\\\]"
     r"|\\\((?P<parentheses>(?:(?!\\\().){1,1000}?)\\\)"
     # A price is no formula: after the first dollar and before the last no space, after the last no digit.
-    r"|(?<![\\$])\$(?P<dollar>(?![\s$])(?:\\.|[^$\\]){0,1000}?(?<!\s))\$(?!\d)"
-    # A box outside of formulas, with braces in braces.
-    r"|(?P<box>\\boxed\s*\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\}){0,300}\}){0,300}\})",
+    r"|(?<![\\$])\$(?P<dollar>(?![\s$])(?:\\.|[^$\\]){0,1000}?(?<!\s))\$(?!\d)",
     re.DOTALL,
 )
 _TAGS = (
@@ -94,15 +94,33 @@ def formula_tree(source: str, block: bool = False) -> Tree | None:
 
 
 def _formulas(text: str) -> Iterator[Span]:
-    for count, match in enumerate(FORMULA.finditer(text)):
-        if count >= MOST_FORMULAS:
-            return
-        kind = str(match.lastgroup)
-        source = match[kind].strip()
+    for start, end, source, block in islice(_candidates(text), MOST_FORMULAS):
         if source and "\n\n" not in source:
-            tree = formula_tree(source, kind in ("dollars", "brackets"))
+            tree = formula_tree(source, block)
             if tree is not None:
-                yield match.start(), match.end(), tree
+                yield start, end, tree
+
+
+def _candidates(text: str) -> Iterator[tuple[int, int, str, bool]]:
+    """(start, end, source, whether it is a block) of what stands in delimiters, and of other boxes."""
+    found, at = FORMULA.search(text), 0
+    for box in [*_short_boxes(text), None]:
+        while found and (box is None or found.start() < box.start):
+            kind = str(found.lastgroup)
+            at = found.end()
+            yield found.start(), at, found[kind].strip(), kind in ("dollars", "brackets")
+            found = FORMULA.search(text, at)
+        if box is not None and box.start >= at:
+            at = box.end
+            yield box.start, at, text[box.start : at], False
+            if found and found.start() < at:
+                found = FORMULA.search(text, at)
+
+
+def _short_boxes(text: str) -> list[Box]:
+    """The boxes that are short enough for a formula, in the order of their starts."""
+    short = (box for box in closed_boxes(text) if box.end - box.start <= LONGEST_FORMULA)
+    return sorted(short, key=lambda box: box.start)
 
 
 def _is_balanced(source: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eval.report.load import Summary
-from eval.scores import UNDECIDED, Graded, aligned
+from eval.scores import Graded, aligned
 from eval.stats import (
     TYPICAL_DISCORDANT,
     best_of,
@@ -20,6 +20,7 @@ from eval.stats import (
     smallest_detectable_difference,
     told_apart,
 )
+from graders import NOT_JUDGED
 
 NAMES_IN_A_SENTENCE = 8
 SIGNIFICANT = 0.05  # an adjusted p-value below it tells two apart
@@ -111,7 +112,8 @@ def indistinct_rows(group: Group) -> list[Row]:
 
 def undecided(summary: Summary) -> dict[str, int]:
     """The statuses without a decision that occurred, with their counts."""
-    return {status: summary["statuses"][status] for status in UNDECIDED if summary["statuses"].get(status)}
+    counts = summary["statuses"]
+    return {status: counts[status] for status in NOT_JUDGED if counts.get(status)}
 
 
 def best_sentence(group: Group) -> str:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from data.__main__ import main
 from data.audit import audit, find_instruments
 from data.audit_report import findings, show, write_page
 from data.decontaminate import load_problems
-from data.examine import Instruments, answer_type
+from data.examine import Instruments, answer_type, box_kind
 from data.sources import batches
 from data.synthetic import generate
 from eval.records import Problem
+from graders import extract_boxed
 from tests.eval.report_folder import HOSTILE, Page
 
 SILENT = Console(quiet=True)
@@ -292,3 +294,23 @@ def test_the_known_findings_of_the_real_files_appear(name, expected, contaminati
 @pytest.fixture(scope="module")
 def real(shared, tokenizer_folder) -> Instruments:
     return Instruments(str(tokenizer_folder), tuple(load_problems(shared / "data" / "benchmarks")))
+
+
+@pytest.mark.parametrize(
+    ("solution", "kind"),
+    [
+        ("\\boxed{1}", "one"),
+        ("\\boxed{1} \\boxed{2}", "several"),
+        ("\\boxed{1} \\boxed{2", "never closed"),
+        ("\\boxed{1} \\boxed{}", "empty"),
+        ("\\boxed 5 and \\boxedx{5}", "none"),
+    ],
+)
+def test_boxes_are_counted_as_the_grader_counts_them(solution, kind):
+    assert box_kind(solution, extract_boxed(solution)) == kind
+
+
+def test_boxes_are_counted_in_linear_time(million):
+    began = time.process_time()
+    box_kind(million, None)
+    assert time.process_time() - began < 2

@@ -76,6 +76,9 @@ CASES = [
     ("no_runaway", {}, row(solution="\\boxed{5}\n### Problem: What is 1 + 1?"), "begins another problem"),
     ("no_runaway", {}, row(solution="\\boxed{5} " + "and further on " * 40), "goes on after its box"),
     ("no_runaway", {"characters_after_box": 1000}, row(solution="\\boxed{5} " + "and further on " * 40), None),
+    ("no_runaway", {}, row(solution="\\boxed{5} \\boxedx " + "and further on " * 40), "goes on after its box"),
+    ("no_runaway", {}, row(solution="\\boxed{5} " + "and further on " * 40 + "\\boxed{5}"), None),
+    ("no_runaway", {}, row(solution="\\boxed{5}\n\n \n  Problem 2: What is 1 + 1?"), "begins another problem"),
     ("style", {"keep": "short"}, row(solution="word " * 151), "solution is long"),
     ("style", {"keep": "long"}, row(solution="word " * 151), None),
     ("style", {"keep": "long"}, row(), "solution is short"),
@@ -112,3 +115,10 @@ def test_a_hostile_row_costs_little(text):
     for name, keep in FILTERS.items():
         keep(row(text, text))
         assert time.process_time() - began < 20, name
+
+
+def test_time_is_linear(million):
+    for name, keep in FILTERS.items():
+        began = time.process_time()
+        keep(row(million + "x", million + "x"))
+        assert time.process_time() - began < 3, name

@@ -21,6 +21,9 @@ CASES = [
     ("gsm8k_ending", {}, "It is so.\n#### 1,234", "1234", "It is so.\nThe answer is $\\boxed{1234}$.", "1234"),
     ("gsm8k_ending", {}, "So.\n#### \\pi\nThe answer is: \\pi", "", "So.\nThe answer is $\\boxed{\\pi}$.", "\\pi"),
     ("gsm8k_ending", {}, "No mark here.", "4", "No mark here.", "4"),
+    ("gsm8k_ending", {}, "#### 5\n#### 6 #### 7.\n \n", "", "#### 5\nThe answer is $\\boxed{6 #### 7}$.", "6 #### 7"),
+    ("gsm8k_ending", {}, "#### 5\nSo much.", "5", "#### 5\nSo much.", "5"),
+    ("gsm8k_ending", {}, "So ####\nThe answer is: 5", "5", "So ####\nThe answer is: 5", "5"),
     ("box_answer", {}, "16 - 12 = 4 kids. The answer is 4.", "4", "16 - 12 = 4 kids.\nThe answer is $\\boxed{4}$.", "4"),
     ("box_answer", {}, "So it is \\boxed{4}.", "4", "So it is \\boxed{4}.", "4"),
     ("box_answer", {}, "It cannot be known.", "", "It cannot be known.", ""),
@@ -28,12 +31,18 @@ CASES = [
     ("one_box", {}, "So $\\fbox{5}$.", "5", "So $\\boxed{5}$.", "5"),
     ("one_box", {}, "So $\\boxed 5$.", "5", "So $\\boxed{5}$.", "5"),
     ("one_box", {}, "So $\\boxed{\\{1, 2\\}}$.", "", "So $\\boxed{\\{1, 2\\}}$.", "\\{1, 2\\}"),
+    ("one_box", {}, "$\\boxed\\frac{1}{2}$", "", "$\\boxed{\\frac{1}{2}}$", "\\frac{1}{2}"),
+    ("one_box", {}, "\\text{so \\boxed 5}", "5", "\\text{so \\boxed{5}}", "5"),
+    ("one_box", {}, "\\\\\\boxed{3} \\\\boxed{5}", "5", "\\\\3 \\\\boxed{5}", "5"),
+    ("one_box", {}, "\\fbox{\\boxed{5}} \\fbox{6}", "5", "\\boxed{5} 6", "5"),
     ("one_box", {}, "So \\boxed{5} and \\boxed{6", "5", "So \\boxed{5} and \\boxed{6", "5"),
     ("one_box", {"last_sentence": True}, "It is $\\boxed{5}$ km.", "5", "It is $5$ km.\nThe answer is $\\boxed{5}$.", "5"),
     ("one_box", {"last_sentence": True}, "It is $\\boxed{5}$.", "5", "It is $\\boxed{5}$.", "5"),
     ("normal_answer", {}, "\\boxed{\\dfrac12}", "\\dfrac12", "\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
     ("normal_answer", {}, "\\boxed{\\$1,234.}", "1234", "\\boxed{1234}", "1234"),
     ("normal_answer", {}, "\\boxed{5\\text{ cm}}", "5", "\\boxed{5}", "5"),
+    ("normal_answer", {}, "\\boxed{5.} \\fbox{6}", "5", "\\boxed{5} \\fbox{6}", "5"),
+    ("normal_answer", {}, "\\boxed{a \\boxed{5.}}", "5", "\\boxed{a \\boxed{5}}", "5"),
     ("normal_answer", {}, "\\boxed{042}", "42", "\\boxed{042}", "042"),
     ("normal_answer", {}, "\\boxed{1\\frac{1}{10}}", "1+1/10", "\\boxed{1\\frac{1}{10}}", "1\\frac{1}{10}"),
     ("normal_answer", {}, "\\boxed{7}", "8", "\\boxed{7}", "8"),
@@ -67,27 +76,28 @@ def test_boxes_are_found_where_the_grader_finds_them():
     assert [box.content for box in boxes(text)] == ["1", "2", "3", "\\text{a \\boxed{b}}"]
 
 
-HOSTILE = [
-    "\\boxed{" * 60_000,
-    "\\boxed{}" * 60_000,
-    "{" * 400_000,
-    "\\boxed" * 60_000,
-    "#### " * 90_000,
-    "<<" * 200_000,
-    "The answer is " * 30_000,
-]
+@pytest.mark.parametrize("name", [*REWRITES, "damage"])
+def test_time_is_linear(name, million):
+    rewrites = REWRITES | {"damage": lambda given: damage([given], unboxed=1, wrong_answers=1)}
+    for text in (million + "x", f"So {million}\\boxed{{5}}"):
+        began = time.process_time()
+        rewrites[name](row(text, "5"))
+        assert time.process_time() - began < 3
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:9])
-def test_a_hostile_row_costs_little(text):
+def test_the_time_of_the_plain_form_is_linear(million):
+    for text in (f"5{million}x", f"5\\text{{{million}x", f"x{million}"):
+        began = time.process_time()
+        plain_form(text)
+        assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("text", ["\\boxed{" * 60_000, "\\boxed" * 60_000, "<<" * 200_000], ids=repr)
+def test_a_hostile_row_is_read(text):
+    lines = [json.dumps({"problem": "P", "solution": text}).encode()]
     began = time.process_time()
-    for rewrite in REWRITES.values():
-        rewrite(row(text, "5"))
-    damage([row(text + "\\boxed{5}", "5")], unboxed=1, wrong_answers=1)
-    (read_row,) = read(
-        Batch("x", 1, [json.dumps({"problem": "P", "solution": text}).encode()], 0), Source("x", path="x")
-    )
-    assert time.process_time() - began < 20
+    (read_row,) = read(Batch("x", 1, lines, 0), Source("x", path="x"))
+    assert time.process_time() - began < 3
     assert len(read_row["answer"]) <= LONGEST_ENDING
 
 

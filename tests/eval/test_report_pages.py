@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -282,11 +283,21 @@ def test_a_torn_prediction_and_an_empty_folder_make_pages(reports: Path, tmp_pat
         (r"\boxed{\{1,2\}}", r"\{1,2\}", r"\boxed{\{1,2\}}", ""),
         (r"\boxed{1}", None, "", ""),
         (r"\boxed{1}", "2", "", ""),  # what the grader read is not there: nothing is marked
+        ("\\boxed{2\ud800}", "2\ufffd", "\\boxed{2\ud800}", ""),
+        (r"\boxed{2} then \boxed{3", "2", "", ""),  # nor is a box that the grader does not read
+        (r"\boxed{2} then \boxed{1 \\}", r"1 \\", r"\boxed{1 \\}", ""),
+        (r"\boxed{a \boxed{b}} c", "b", r"\boxed{b}", "} c"),
     ],
 )
 def test_the_box_the_grader_read_is_marked(text: str, extracted: str | None, box: str, after: str) -> None:
     span = box_span(text, extracted)
     assert (text[slice(*span)], text[span[1] :]) == (box, after) if span else not box
+
+
+def test_the_box_is_found_in_linear_time(million: str) -> None:
+    began = time.process_time()
+    box_span(million, "1")
+    assert time.process_time() - began < 2
 
 
 def test_a_long_text_keeps_both_ends() -> None:

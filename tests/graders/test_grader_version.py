@@ -15,7 +15,7 @@ RECORD = Path(__file__).with_name("grader_version.json")
 RULES = [
     "algebra", "boxed", "compare", "exact", "expression", "field", "formulas", "grammar", "ladder", "logic", "macros",
     "names", "normalize", "numeric", "points", "pool", "qualifiers", "quantities", "ranges", "relations", "separators",
-    "structure", "symbolic", "unicode", "units", "words", "worker",
+    "structure", "symbolic", "text", "unicode", "units", "words", "worker",
 ]  # fmt: skip
 
 

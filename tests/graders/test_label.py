@@ -37,6 +37,24 @@ def test_a_pair_is_decided_once(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (tmp_path / "other.jsonl").exists()
 
 
+@pytest.mark.parametrize("line", ["no", "[" * 100_000, "5", '{"gold": "5"}', "\ufeff{}"])
+def test_a_damaged_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    table = tmp_path / "t.jsonl"
+    table.write_text(f"\n{line}\n", encoding="utf-8")
+    assert main(["label", "--table", str(table), "5", "6", "different"]) == 2
+    message = capsys.readouterr().err
+    assert f"{table}, line 2 is not a case" in message and message.count("\n") == 1
+    assert table.read_text(encoding="utf-8") == f"\n{line}\n"
+
+
+def test_a_table_without_a_last_line_end(tmp_path: Path) -> None:
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"gold": "1", "answer": "2"}')
+    assert main(["label", "--table", str(table), "5", "6", "different"]) == 0
+    golds = [json.loads(line)["gold"] for line in table.read_text().splitlines()]
+    assert golds == ["1", "5"]
+
+
 def test_the_default_table_is_among_the_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

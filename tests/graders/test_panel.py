@@ -54,6 +54,12 @@ def test_a_listing_names_the_command_and_what_it_leaves_out() -> None:
     assert listing([], 5) == []
 
 
+def test_no_command_for_characters_that_a_terminal_does_not_show() -> None:
+    pairs: list[tuple[str | None, str]] = [("9^9^9^9\x1b", "9^9^9^8"), ("5", "\0")]
+    rows = disagreements(pairs, grade_answers(pairs), dict.fromkeys(pairs, True))
+    assert rows and "label" not in "\n".join(listing(rows, 5))
+
+
 def _file(folder: Path) -> Path:
     path = folder / "in.jsonl"
     rows = [{"id": k, "gold": gold, "answer": answer} for k, (answer, gold) in enumerate(PAIRS) if answer is not None]

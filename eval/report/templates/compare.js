@@ -6,7 +6,7 @@ let sections, section, a, b, problems, changed, state;
 const right = (outcomes) => {
   const shares = new Map();
   outcomes.positions.forEach((position, place) => {
-    if (["timeout", "unparsed_gold", "error", "ungraded"].includes(outcomes.statuses[place])) return;
+    if (["undecided", "ungraded"].includes(outcomes.kinds[place])) return;
     const entry = shares.get(position) ?? { right: 0, judged: 0 };
     entry.right += outcomes.statuses[place] === "correct";
     entry.judged += 1;
