@@ -17,6 +17,8 @@ from graders.expression import Node, TooLarge
 _SMALL_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 PRIME = 5 * 4 * math.prod(_SMALL_PRIMES) + 1
 
+MAX_FACTORED_BITS = 2_000  # of a radicand whose small primes are taken out one by one
+
 
 def fingerprint(node: Node, seed: int) -> int | None:
     """Image of a formula in the field, at the random point that `seed` stands for; None where undefined."""
@@ -80,9 +82,13 @@ def _image_power(base: Node, exponent: Node, seed: int) -> int:
 
 
 def _field_power(base: int, exponent: int) -> int:
-    if base == 0 and exponent <= 0:
-        raise Undefined
-    return pow(base, exponent, PRIME)
+    if base == 0:
+        return 0 if exponent > 0 else _undefined()
+    return pow(base, exponent % (PRIME - 1), PRIME)  # Fermat's little theorem, for a base that is not 0
+
+
+def _undefined() -> int:
+    raise Undefined
 
 
 def _image_square_root(value: Fraction) -> int:
@@ -90,6 +96,8 @@ def _image_square_root(value: Fraction) -> int:
     if value == 0:
         return 0
     rest = abs(value.numerator) * value.denominator
+    if rest.bit_length() > MAX_FACTORED_BITS:
+        return hashed("root", value.numerator % PRIME, value.denominator % PRIME, 2)
     image = inverse(value.denominator) * (_square_root(PRIME - 1) if value < 0 else 1)
     for prime in _SMALL_PRIMES:
         while rest % prime == 0:

@@ -11,6 +11,7 @@ from graders.exact import exact_value
 from graders.expression import Node, TooLarge, Unreadable, function, number
 
 MAX_CHARS = 8_000  # of one formula; the longest gold answer of the public math benchmarks has fewer than 1,000
+MAX_TOKENS = 1_200  # of one formula, each of which is visited some twenty times; longer ones are not read
 MAX_NESTING = 60  # open brackets; Python's recursion limit is 1,000 frames and one level of nesting costs about 8
 MAX_LITERAL_DIGITS = 2_000  # of one number inside a formula; longer plain numbers are compared as strings
 
@@ -86,6 +87,8 @@ def _tokens(text: str) -> list[str]:
         if nesting > MAX_NESTING:
             raise TooLarge(f"brackets nested deeper than {MAX_NESTING}")
         tokens.append("^" if token == "**" else token)
+    if len(tokens) > MAX_TOKENS:
+        raise Unreadable(f"formula of {len(tokens)} tokens, the limit is {MAX_TOKENS}")
     return tokens
 
 
@@ -242,7 +245,7 @@ class _Parser:
     def bare_atom(self) -> Node:
         token = self.take()
         if token and (token[0].isdigit() or token[0] == "."):
-            return number(Fraction(token))
+            return number(int(token) if token.isdigit() else Fraction(token))
         if token == "|":
             return self.absolute_value()
         if token in _CLOSING:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from graders import algebra
 from graders.boxed import gold_from_solution
 from graders.compare import compare
+from graders.exact import limited_work
 from graders.expression import LOG_BASES, Node, TooLarge, Unreadable, names, with_log_base
 from graders.grammar import parse
 from graders.logic import Question, some
@@ -21,7 +22,8 @@ from graders.separators import number_in_brackets
 
 # An answer longer than this is compared as a string only. The longest gold answer of the public math benchmarks has
 # fewer than 1,000 characters, and the time of the rules is linear in this number.
-MAX_ANSWER_CHARS = 4_000
+MAX_ANSWER_CHARS = 2_000
+MAX_NORMAL_CHARS = 3_000  # of a normalized text: a sign such as a root is spelled in several characters
 # Questions about two formulas that one pair may ask. Real pairs ask fewer than ten; a list of lists asks thousands.
 MAX_QUESTIONS = 300
 
@@ -78,7 +80,10 @@ def climb(answer: str, gold: str, judge: Judge | None = None, trace: Trace | Non
     note("numeric", "not two numbers" if decided is None else _word(decided))
     if decided is not None:
         return Step(decided, False, False, "numeric")
-    return _climb_parts(left, right, _Formulas(judge, note), note)
+    if max(len(left), len(right)) > MAX_NORMAL_CHARS:
+        return Step(False, False, False, f"longer than {MAX_NORMAL_CHARS} characters when normalized")
+    with limited_work():
+        return _climb_parts(left, right, _Formulas(judge, note), note)
 
 
 def _climb_parts(left: str, right: str, formulas: "_Formulas", note: Trace) -> Step:

@@ -25,6 +25,7 @@ def drop_fonts(text: str) -> str:
     if "\\" not in text:
         return text
     text = _FONT_BEFORE_LETTER.sub(" ", _unwrapped(mark_number_sets(text)))
+    text = re.sub(r" {2,}", " ", text)
     return re.sub(r"\\mathbb<([A-Z])>", r"\\mathbb{\1}", text)
 
 

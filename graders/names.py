@@ -8,10 +8,11 @@ _SUBSCRIPT = r"(?:_(?:\w|\\[A-Za-z]+|\{[^{}]{0,60}\}))?"
 _ACCENT = (
     r"\\(?:bar|dot|ddot|tilde|overline|widehat|overrightarrow|vec|hat|widetilde)\s*(?:\{ ?[A-Za-z]{1,4} ?\}|[A-Za-z])"
 )
-_LETTERS = rf"(?:\\?[A-Za-z]+|\\angle ?[A-Z]{{1,3}}|{_ACCENT})'*{_SUBSCRIPT}"
+# Atomic, because a list of names that could each be read in two ways would cost twice as much for every one.
+_LETTERS = rf"(?>(?>\\angle ?[A-Z]{{1,3}}(?![A-Za-z])|{_ACCENT}|\\?[A-Za-z]++)'*+{_SUBSCRIPT})"
 # A name, a function of names such as `f^{-1}(x)`, a tuple of names, or a function at a number.
 _LONE_NAME = re.compile(
-    rf"(?:{_LETTERS})(?:(?:\^\{{-1\}})?\((?:{_LETTERS})(?:,{_LETTERS})*\))?|\((?:{_LETTERS})(?:,{_LETTERS})+\)"
+    rf"(?:{_LETTERS})(?:(?:\^\{{-1\}})?\((?:{_LETTERS})(?:,{_LETTERS})*+\))?|\((?:{_LETTERS})(?:,{_LETTERS})++\)"
     rf"|[A-DF-Za-df-hj-wZ]'*{_SUBSCRIPT}(?:\^\{{-1\}})?\(-?\d+(?:\.\d+)?\)"
 )
 _CALL = re.compile(rf"((?:{_LETTERS})(?:\^\{{-1\}})?)\(({_LETTERS}(?:,{_LETTERS})*)\)")

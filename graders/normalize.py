@@ -236,7 +236,7 @@ RULES: tuple[Rule, ...] = (
         "fonts",
         macros.drop_fonts,
         "fonts, and the arrows of vectors, do not change an answer; a bold or double R is the set of real numbers",
-        ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", "  A  "),
+        ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", " A "),
          (r"\vec{a}", " a "), (r"\mathbf R", r"\mathbb{R}"), (r"\mathbb R", r"\mathbb{R}")),
     ),
     Rule(
@@ -271,7 +271,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "percent",
-        lambda text: re.sub(r"\\?%", r"\\unit{percent}", text.replace(" %", "%").replace(r" \%", "%")),
+        _sub(r"(?<!\s)\s*+\\?%", r"\\unit{percent}"),
         "the percent sign is a unit; whether it scales is decided by the numeric rung",
         ((r"50\%", r"50\unit{percent}"), ("50 %", r"50\unit{percent}")),
     ),

@@ -37,7 +37,7 @@ _OPENS, _CLOSES = frozenset(["(", "[", "{", "\\{"]), frozenset([")", "]", "}", "
 _ORDERS = frozenset(["<", ">", "\\leq", "\\geq", "\\neq"])
 _RELATIONS = _ORDERS | {"=", "\\approx", "\\equiv", "\\sim"}
 _UNIONS = ("\\cup", "U"), ("\\cap",), ("\\setminus",)
-_TRAILING_UNITS = re.compile(r"([\s\S]*?)\s*((?:\\unit\{[^{}]*\}\s*)+)")
+_UNIT = re.compile(r"\\unit\{([^{}]*+)\}\s*+")
 _ENDS_IN_ANGLE = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?:\^\d|\^\{[^{}]*\})? ?[^-+*/(){}=<>,]*$")
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{(\d+)\}|(\d))")
 REALS = Value("sequence", r"\mathbb{R}", (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
@@ -74,14 +74,20 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
 
 def _split_unit(text: str) -> tuple[str, str]:
     """A text without the unit it ends in, and that unit."""
-    found = _TRAILING_UNITS.fullmatch(text) if text.endswith("}") and "\\unit" in text else None
-    if found is None:
+    units, begin, end = list[str](), 0, -1
+    for found in _UNIT.finditer(text):
+        if found.start() != end:
+            units, begin = [], found.start()
+        units.append(found[1])
+        end = found.end()
+    if end != len(text):
         return text, ""
-    unit = " ".join(dict.fromkeys(re.findall(r"\{([^{}]*)\}", found[2])))
+    rest = text[:begin].rstrip()
+    unit = " ".join(dict.fromkeys(units))
     unit = {"degree celsius": "celsius", "degree fahrenheit": "fahrenheit"}.get(unit, unit)
-    if unit == "degree" and _ENDS_IN_ANGLE.search(found[1][-200:]):
+    if unit == "degree" and _ENDS_IN_ANGLE.search(rest[-200:]):
         return text, ""  # the degrees are those of the angle, not of the whole
-    return found[1], unit
+    return rest, unit
 
 
 def _top_level(text: str) -> Marks:
@@ -146,7 +152,11 @@ def _read_all(pieces: list[str], depth: int) -> tuple[Value, ...]:
 def _read_union(text: str, marks: Marks, depth: int) -> Value | None:
     """Unions bind weaker than intersections, those weaker than differences; `U` is a union after a closed bracket."""
     for signs in _UNIONS:
-        between = [(a, b, s) for a, b, s in marks if s in signs and (s != "U" or text[:a].rstrip()[-1:] in (")", "]"))]
+        between = [
+            (a, b, s)
+            for a, b, s in marks
+            if s in signs and (s != "U" or text[max(0, a - 2) : a].rstrip()[-1:] in (")", "]"))
+        ]
         if not between:
             continue
         pieces = _split(text, between, signs)
