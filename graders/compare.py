@@ -16,7 +16,7 @@ from graders.formulas import same_formula
 from graders.logic import Formulas, every, some
 from graders.numeric import canonical_decimal, parse_number
 from graders.qualifiers import domains_differ, renamings, split_qualifier
-from graders.relations import assignments, in_order, readings, same_assignments, same_equations
+from graders.relations import assignments, in_order, names_agree, readings, same_assignments, same_equations
 from graders.structure import MAX_DEPTH, Value, open_builder, read
 from graders.units import conversion
 from graders.words import same_choice, same_words
@@ -63,6 +63,12 @@ def _same(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | 
         return True
     if depth == 0:
         return False
+    if gold.mark == ":" or answer.mark == ":":  # one value, written twice
+        return every(
+            _same(left, right, formulas, depth - 1)
+            for left in (gold.parts if gold.mark == ":" else [gold])
+            for right in (answer.parts if answer.mark == ":" else [answer])
+        )
     pairs = (
         (left, right)
         for left in readings(gold, answer, formulas, is_gold=True)
@@ -115,10 +121,13 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     if named[0] is not None or named[1] is not None:  # `x=1, y=2` against `1, 2`
+        if not names_agree(named[0] or named[1] or [], right if named[1] is None else left):
+            return False
         expected = left if named[0] is None else in_order(named[0])
         given = right if named[1] is None else in_order(named[1])
         return _ordered(expected, given, formulas, depth)
-    if ranges.is_condition(gold) or ranges.is_condition(answer):
+    alike = len(left) == len(right) and gold.mark == answer.mark == ","  # then the parts are compared one by one
+    if not alike and (ranges.is_condition(gold) or ranges.is_condition(answer)):
         found = _same_ranges(gold, answer, formulas, depth)
         if found is not False:
             return found

@@ -11,8 +11,8 @@ from graders.expression import Node, TooLarge
 
 MAX_BITS = 60_000  # of an exact number: 2006! has 19,000; arithmetic on this size stays under a millisecond
 MAX_FACTORIAL = 5_000  # 5000! has 54,000 bits
-# Steps of about a microsecond that exact arithmetic may take for one pair; real pairs take a few hundred.
-MAX_WORK = 20_000
+# Products of two words of 64 bits that exact arithmetic may take for one pair, some ten milliseconds in all.
+MAX_WORK = 2_000_000
 
 
 class Undefined(ArithmeticError):

@@ -37,7 +37,7 @@ _MATRIX_NAME = re.compile(r"[A-Z]_?\d?(?:\^(?:\{-1\}|\{?[T2]\}?|-1))?|\\?[A-Za-z
 
 def is_name(text: str) -> bool:
     """Whether a text is the name of a variable, a point, a segment, a function or a quantity, as in `x = 5`."""
-    if text in _CONSTANTS or len(text) > 120:
+    if text in _CONSTANTS or len(text) > 120 or text.lower() in _NO_PHRASE:
         return False
     if _LONE_NAME.fullmatch(text):
         return not _is_product(text)

@@ -90,8 +90,9 @@ def _spans(value: Value, name: str, order: Order) -> list[Span] | None:
         closed = [bracket in "[]" for bracket in value.mark]
         return [Span(value.parts[0], closed[0], value.parts[1], closed[1])]
     if value.kind == "set":
-        return [Span(part, True, part, True) for part in value.parts if part.kind == "formula"]
-    if value.kind not in ("union", "list") or not 1 < len(value.parts) <= MAX_SPANS:
+        points = [Span(part, True, part, True) for part in value.parts if part.kind == "formula"]
+        return points if len(points) == len(value.parts) else None
+    if value.kind not in ("union", "list") or value.mark == "signs" or not 1 < len(value.parts) <= MAX_SPANS:
         return None
     value = _spell_exceptions(value)
     pieces = [_spans(part, name, order) for part in value.parts]

@@ -119,7 +119,11 @@ def _same_named(gold: Value, answer: Value, same: Same) -> bool | None:
     functions = called(left), called(right)
     if not any(functions) or not (is_name(left) and is_name(right)) or "(" in (left[0], right[0]):
         return None
+    if "(" in left and "(" in right and None in functions:
+        return False  # `f(x)` and `f(3)`
     if functions[0] and functions[1] and functions[0][1] != functions[1][1]:
+        if not all(name.islower() for name in functions[0][1] + functions[1][1]):
+            return False  # `E(X)` and `E(Y)` are two numbers
         return _same_renamed(gold, answer, functions[0][1], functions[1][1], same)
     return same(gold.parts[1], answer.parts[1])
 
@@ -164,8 +168,11 @@ def assignments(value: Value) -> list[tuple[str, Value]] | None:
     """The named values of `x=1, y=2`, of a system, and of `(x,y)=(1,2)`, as written; None for anything else."""
     if value.kind == "relation" and value.mark == "=":
         names = tuple_names(value.parts[0].text)
-        values = value.parts[1].parts if value.parts[1].kind == "sequence" else ()
+        values = value.parts[1].parts if value.parts[1].mark == "()" else ()
         return list(zip(names, values, strict=True)) if names and len(names) == len(values) else None
+    if value.kind == "relation" and len(value.parts) > 2 and set(value.mark.split()) == {"="}:
+        names = tuple(part.text for part in value.parts[:-1])
+        return [(name, value.parts[-1]) for name in names] if all(map(is_name, names)) else None
     if value.kind not in ("list", "set") or not value.parts or value.mark == "or":
         return None
     if not all(part.kind == "relation" and set(part.mark.split()) == {"="} for part in value.parts):
@@ -181,6 +188,12 @@ def same_assignments(gold: list[tuple[str, Value]], answer: list[tuple[str, Valu
     if left.keys() != right.keys():
         return False
     return every(same(part, right[name]) for name, part in left.items())
+
+
+def names_agree(pairs: list[tuple[str, Value]], parts: Sequence[Value]) -> bool:
+    """Whether the parts of a list that name their values name them as the pairs do, one by one."""
+    named = [part.parts[0].text if part.kind == "relation" and is_name(part.parts[0].text) else "" for part in parts]
+    return len(named) == len(pairs) and all(name in ("", pair[0]) for name, pair in zip(named, pairs, strict=True))
 
 
 def in_order(pairs: list[tuple[str, Value]]) -> list[Value]:

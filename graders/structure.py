@@ -23,7 +23,7 @@ class Value:
     text: str = ""
     parts: tuple["Value", ...] = ()
     # sequence: its two brackets; relation: its signs; matrix: its number of columns; union: its operation;
-    # list: its separator, or "signs" where one formula stands for two
+    # list: its separator, "signs" where one formula stands for two, ":" where one value is written twice
     mark: str = ""
     unit: str = ""  # trailing unit of the whole, canonical; empty when none is written
 
@@ -191,15 +191,20 @@ def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
 
 
 def _read_twice(text: str, marks: Marks, depth: int) -> Value | None:
-    """A condition or words, a colon, and the same as an interval: the interval."""
+    """Words, a colon and an interval: the interval. A condition before the colon has to be the same set of numbers."""
     pieces = _split(text, marks, [":"]) if any(sign == ":" for _, _, sign in marks) else []
     if len(pieces) != 2 or not pieces[1].startswith(("(", "[", "\\{", "\\mathbb{R}", "\\emptyset")):
         return None
     value = read(pieces[1], depth - 1)
-    said = re.search(r"[<>]|\\[lg]eq|\\neq|[A-Za-z]{4}", pieces[0])
-    return value if said and value.kind in ("sequence", "union", "set") else None
+    if value.kind not in ("sequence", "union", "set"):
+        return None
+    if re.search(r"[<>]|\\[lg]eq|\\neq", pieces[0]):
+        return Value("list", text, (read(pieces[0], depth - 1), value), ":")
+    said = _SAID.fullmatch(pieces[0])
+    return value if said and is_phrase(said[1].strip()) else None
 
 
+_SAID = re.compile(r"(?:\\\{)?([A-Za-z ]++)\.?(?:\\\})?")
 _SPOKEN_RATIO = re.compile(r"(\d+(?:\.\d+)?) ?to ?(\d+(?:\.\d+)?)")
 
 
@@ -225,7 +230,7 @@ def _read_bracketed(text: str, depth: int) -> Value | None:
     if len(text) < 2 * width or not (braces or (text[0] in "([{" and text[-1] in ")]}")) or not _encloses(text):
         return None
     inner = text[width:-width].strip()
-    if inner.startswith("\\begin{") and _MATRIX.fullmatch(inner):
+    if inner.startswith("\\begin{") and text[0] + text[-1] in ("()", "[]", "\\}", "{}") and _MATRIX.fullmatch(inner):
         return _read_matrix(inner, depth)
     marks = _top_level(inner)
     if braces or text[0] == "{":

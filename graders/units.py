@@ -230,6 +230,8 @@ def _factors(dimension: str) -> list[tuple[str, int]]:
 @lru_cache(maxsize=4_000)
 def measure(unit: str) -> tuple[Fraction, str]:
     """(factor, dimension) of a canonical unit: one of it is `factor` of the base units of `dimension`."""
+    if " " in unit:  # two units one after the other, as of `5%` of a length: they measure nothing together
+        return Fraction(1), unit
     factor, total = Fraction(1), Counter[str]()
     for name, power in _factors(unit):
         if name in _PREFIXED:
