@@ -177,17 +177,15 @@ def proportional(gold: Node, answer: Node, positive: bool = False) -> bool | Non
         if left is None or right is None or left == 0 or right == 0:
             return False if (left == 0) != (right == 0) else None
         ratios.add(left * inverse(right) % PRIME)
-    samples = [
+    samples = (
         (left / right, left_error / abs(left) + right_error / abs(right))
         for (left, left_error), (right, right_error) in _samples(gold, answer)
         if left and right
-    ]
+    )
     if len(ratios) == 1:
-        signs = {ratio.real > 0 for ratio, _ in samples}
-        return True if not positive else signs == {True}
-    if any(abs(r - s) > _SAFETY * (e + f + _EPSILON) * (abs(r) + abs(s)) for (r, e), (s, f) in pairwise(samples)):
-        return False
-    return None
+        return True if not positive else {ratio.real > 0 for ratio, _ in samples} == {True}
+    differ = (abs(r - s) > _SAFETY * (e + f + _EPSILON) * (abs(r) + abs(s)) for (r, e), (s, f) in pairwise(samples))
+    return False if any(differ) else None
 
 
 def rounds_to(answer: Node, gold: Fraction, places: int) -> bool:

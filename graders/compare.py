@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from graders import ranges
 from graders.formulas import same_formula
@@ -93,10 +93,9 @@ def _unordered(gold: Sequence[Value], answer: Sequence[Value], formulas: Formula
     right = [value for value in answer if _key(value) not in left_keys]
     if max(len(left), len(right)) > MAX_UNMATCHED:
         return False
-    return every(
-        [some(_same(part, other, formulas, depth) for other in answer) for part in left]
-        + [some(_same(other, part, formulas, depth) for other in gold) for part in right]
-    )
+    there = (some(_same(part, other, formulas, depth) for other in answer) for part in left)
+    back = (some(_same(other, part, formulas, depth) for other in gold) for part in right)
+    return every(chain(there, back))
 
 
 def _key(value: Value) -> Hashable:

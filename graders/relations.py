@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from graders.logic import Formulas, every, some
 from graders.names import bare_name, called, is_matrix_name, is_name, letters_of, rename, tuple_names
-from graders.numeric import decimal_places, parse_number
+from graders.numeric import decimal_places, parse_number, same_number
 from graders.ranges import reverse
 from graders.structure import Value, read
 
@@ -145,6 +145,10 @@ def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, same: Sa
     if all(part.kind == "formula" for part in gold.parts + answer.parts) and gold.mark != "\\approx":
         if not _like_units(gold, answer):
             return False
+        (left, bound), (other, limit) = gold.parts, answer.parts
+        numbers = same_number(bound.text, limit.text)
+        if numbers is not None and (left.text == other.text or (is_name(left.text) and is_name(other.text))):
+            return numbers and left.text == other.text
         left, right = (f"({value.parts[0].text})-({value.parts[1].text})" for value in (gold, answer))
         scaled = formulas(left, right, "proportional" if symmetric else "positive")
         if scaled is not False:
