@@ -11,7 +11,7 @@ from graders.exact import exact_value
 from graders.expression import Node, TooLarge, Unreadable, function, number
 
 MAX_CHARS = 8_000  # of one formula; the longest gold answer of the public math benchmarks has fewer than 1,000
-MAX_TOKENS = 1_200  # of one formula, each of which is visited some twenty times; longer ones are not read
+MAX_TOKENS = 800  # of one formula, each of which is visited some twenty times; longer ones are not read
 MAX_NESTING = 60  # open brackets; Python's recursion limit is 1,000 frames and one level of nesting costs about 8
 MAX_LITERAL_DIGITS = 2_000  # of one number inside a formula; longer plain numbers are compared as strings
 

@@ -145,16 +145,24 @@ def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, same: Sa
     if all(part.kind == "formula" for part in gold.parts + answer.parts) and gold.mark != "\\approx":
         if not _like_units(gold, answer):
             return False
-        (left, bound), (other, limit) = gold.parts, answer.parts
-        numbers = same_number(bound.text, limit.text)
-        if numbers is not None and (left.text == other.text or (is_name(left.text) and is_name(other.text))):
-            return numbers and left.text == other.text
+        decided = _same_bound(gold, answer)
+        if decided is not None:
+            return decided
         left, right = (f"({value.parts[0].text})-({value.parts[1].text})" for value in (gold, answer))
         scaled = formulas(left, right, "proportional" if symmetric else "positive")
         if scaled is not False:
             return scaled
     orders = (answer.parts, answer.parts[::-1]) if symmetric else (answer.parts,)
     return some(_ordered(gold.parts, parts, same) for parts in orders)
+
+
+def _same_bound(gold: Value, answer: Value) -> bool | None:
+    """`x<5` and `x<7`, which need no algebra; None where the names or numbers are not plain ones."""
+    (left, bound), (other, limit) = gold.parts, answer.parts
+    numbers = same_number(bound.text, limit.text)
+    if numbers is None or (left.text != other.text and not (is_name(left.text) and is_name(other.text))):
+        return None
+    return numbers and left.text == other.text
 
 
 def _like_units(gold: Value, answer: Value) -> bool:
