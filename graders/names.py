@@ -65,8 +65,10 @@ def is_phrase(text: str) -> bool:
 
 
 def is_variable(text: str) -> bool:
-    """Whether a text is the name of one variable that may have a range: no function, tuple or phrase."""
-    return is_name(text) and "(" not in text and "[" not in text and not is_phrase(text) and not text.startswith("|")
+    """Whether a text is the name of one quantity that may have a range, as `x` and `f(x)`: no tuple, no phrase."""
+    if not is_name(text) or "[" in text or text.startswith("|") or is_phrase(text):
+        return False
+    return "(" not in text or called(text) is not None
 
 
 def is_matrix_name(text: str) -> bool:
