@@ -1,6 +1,7 @@
 """make bench: speeds as ratios within one run, on the demo's model and problems; docs/benchmarks.md keeps the results.
 
 python -m bench [decoding sweep grading training report]
+python -m bench grading # prints a Markdown table for docs/grading.md as well, of both graders on labelled sets
 python -m bench data    # recipes over 10,000 to 860,000 rows: half an hour, so it is not among the others
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
@@ -25,6 +27,7 @@ BENCHES = {
     "report": report.rows,
     "data": data.rows,
 }
+MARKDOWN: dict[str, Callable[[], list[str]]] = {"grading": grading.table}
 NEED_NO_DEMO = {"data", "grading", "report"}
 BY_DEFAULT = [name for name in BENCHES if name != "data"]
 
@@ -34,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar=" | ".join(BENCHES))
     names = parser.parse_args().names or BY_DEFAULT
-    table = Table("what", "measured", "beside", "ratio")
+    table, markdown = Table("what", "measured", "beside", "ratio"), list[str]()
     try:
         if set(names) - NEED_NO_DEMO:
             trained_checkpoints()
@@ -43,7 +46,9 @@ def main() -> int:
                 with console.status(name):
                     for row in BENCHES[name]():
                         table.add_row(*row)
+                    markdown += MARKDOWN.get(name, list)()
             console.print(table)
+        print("\n".join(markdown))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
