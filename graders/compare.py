@@ -14,9 +14,18 @@ from itertools import chain, pairwise
 from graders import ranges
 from graders.formulas import same_formula
 from graders.logic import Formulas, every, some
+from graders.names import letters_of, rename
 from graders.numeric import canonical_decimal, parse_number
 from graders.qualifiers import domains_differ, renamings, split_qualifier
-from graders.relations import assignments, in_order, names_agree, readings, same_assignments, same_equations
+from graders.relations import (
+    assignments,
+    in_order,
+    names_agree,
+    names_clash,
+    readings,
+    same_assignments,
+    same_equations,
+)
 from graders.structure import MAX_DEPTH, Value, open_builder, read
 from graders.units import conversion
 from graders.words import same_choice, same_words
@@ -42,8 +51,11 @@ def compare(gold: str, answer: str, formulas: Formulas) -> Decision:
         return Decision(True, "structure:words")
     if is_clock(gold) or is_clock(answer):
         return Decision(_same_clocks(gold, answer), "structure:clock")
-    left, right = split_qualifier(open_builder(gold)), split_qualifier(open_builder(answer))
-    if domains_differ(left, right):
+    (gold, name), (answer, other) = open_builder(gold), open_builder(answer)
+    if name and other and name != other and name not in letters_of(answer):
+        answer = rename(answer, {other: name})
+    left, right = split_qualifier(gold), split_qualifier(answer)
+    if domains_differ(left, right) or _members_differ(left.core, right.core):
         return Decision(False, "structure:qualifier")
     expected = read(left.core)
     decisions = [_compared(expected, read(core), formulas) for core in renamings(left, right)]
@@ -51,7 +63,18 @@ def compare(gold: str, answer: str, formulas: Formulas) -> Decision:
     return Decision(equal, next((d.rule for d in decisions if d.equal), decisions[0].rule))
 
 
+_MEMBER = re.compile(r"(\\?[A-Za-z]+(?:_\w)?)\\(?:not)?in(?![A-Za-z])")
+
+
+def _members_differ(gold: str, answer: str) -> bool:
+    r"""Whether `x\in A` and `y\in A` speak of two names."""
+    found = _MEMBER.match(gold), _MEMBER.match(answer)
+    return found[0] is not None and found[1] is not None and found[0][1] != found[1][1]
+
+
 def _compared(left: Value, right: Value, formulas: Formulas) -> Decision:
+    if names_clash(left, right):
+        return Decision(False, "structure:names")
     kind = left.kind if left.kind != "formula" else right.kind
     if kind == "formula" and (left.unit or right.unit):
         kind = "unit"
@@ -82,6 +105,8 @@ def _same_parts(gold: Value, answer: Value, formulas: Formulas, depth: int) -> b
         return same_formula(gold, answer, formulas)
     if conversion(gold.unit, answer.unit) != 1:
         return False
+    if depth < MAX_DEPTH and {gold.kind, answer.kind} == {"formula", "set"}:
+        return False  # inside a set, 1 is not the set of 1
     comparer = _COMPARERS.get(frozenset([gold.kind, answer.kind]))
     return comparer(gold, answer, formulas, depth - 1) if comparer else False
 
@@ -120,7 +145,9 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     if named[0] is not None or named[1] is not None:  # `x=1, y=2` against `1, 2`
-        if not names_agree(named[0] or named[1] or [], right if named[1] is None else left):
+        other = right if named[1] is None else left
+        listed = (answer if named[1] is None else gold).mark in (",", ";")
+        if not listed or not names_agree(named[0] or named[1] or [], other):
             return False
         expected = left if named[0] is None else in_order(named[0])
         given = right if named[1] is None else in_order(named[1])
@@ -130,7 +157,7 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
         found = _same_ranges(gold, answer, formulas, depth)
         if found is not False:
             return found
-        if ranges.is_condition(gold) and ranges.is_condition(answer) and gold.mark != answer.mark:
+        if ranges.is_condition(gold) and ranges.is_condition(answer) and {gold.mark, answer.mark} == {"and", "or"}:
             return False  # `x>1 and x<3` is not `x>1 or x<3`
     return _unordered(left, right, formulas, depth)
 
@@ -144,6 +171,8 @@ def _list_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: in
     if sequence.mark != "()":
         return False
     named = assignments(listed)
+    if named is None and (listed.mark not in (",", ";") or any(part.kind == "relation" for part in listed.parts)):
+        return False  # `x = 1 or x = 2` is no point
     parts = listed.parts if named is None else in_order(named)
     if sequence is gold:
         return _ordered(sequence.parts, parts, formulas, depth)
@@ -175,7 +204,19 @@ def _relation_and_many(gold: Value, answer: Value, formulas: Formulas, depth: in
     named = assignments(gold), assignments(answer)
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
-    return some(same(gold, answer, formulas, depth) for same in (_same_ranges, _one_and_many))
+    return some(same(gold, answer, formulas, depth) for same in (_same_ranges, _one_and_many, _chain_and_list))
+
+
+def _chain_and_list(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
+    """`a>b>c` and `a>b and b>c`."""
+    chain_side = gold if gold.kind == "relation" else answer
+    signs = chain_side.mark.split()
+    if len(signs) < 2 or (gold.mark if chain_side is answer else answer.mark) == "or":
+        return False
+    links = [Value("relation", "", pair, sign) for pair, sign in zip(pairwise(chain_side.parts), signs, strict=True)]
+    if chain_side is gold:
+        return _unordered(links, answer.parts, formulas, depth)
+    return _unordered(gold.parts, links, formulas, depth)
 
 
 def _same_matrices(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:

@@ -1,5 +1,7 @@
 r"""Two formulas with their units: percent and degrees, quantities in unlike units, rounded decimals, words."""
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 
 from graders.logic import Formulas, some
@@ -7,7 +9,7 @@ from graders.numeric import decimal_places, parse_number, same_number
 from graders.quantities import letter_unit
 from graders.structure import Value
 from graders.units import conversion, same_unit, units_differ
-from graders.words import same_words
+from graders.words import is_prose, same_words
 
 # A gold decimal stands for an irrational answer that rounds to it from this many decimals on: `3.14` is not pi.
 MIN_ROUNDED_PLACES = 3
@@ -18,6 +20,13 @@ def same_formula(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
     """Whether two values that are no structures are equal, their units included."""
     if same_words(gold.text, answer.text):
         return same_unit(gold.unit, answer.unit)
+    if _is_word(gold.text) and _is_word(answer.text):
+        return gold.text == answer.text  # not a product of letters, whose order would not matter
+    gold, answer = _in_one_unit(gold), _in_one_unit(answer)
+    if ("\\vec" in gold.text) != ("\\vec" in answer.text):  # an arrow on one side only is decoration
+        gold, answer = (replace(v, text=re.sub(r"\\vec\{([A-Z]+)\}", r"\1", v.text)) for v in (gold, answer))
+    if any(_UNIT_THEN_NUMBER.search(value.text) and not value.unit for value in (gold, answer)):
+        return False  # `6 min + 1` is no quantity
     if units_differ(gold.text, answer.text):
         return False
     if "\\infty" in gold.text or "\\infty" in answer.text:
@@ -37,6 +46,31 @@ def _scaled(text: str, factor: Fraction) -> str:
     return text if factor == 1 else f"({text})*{factor.numerator}/{factor.denominator}"
 
 
+def _is_word(text: str) -> bool:
+    return text.isalpha() and text.isascii() and (is_prose(text) or (text.isupper() and len(text) > 2))
+
+
+_UNIT_THEN_NUMBER = re.compile(r"\\unit\{(?!degree)[^{}]*\}[+-]")
+_PIECE = re.compile(r"(\d+(?:\.\d+)?)\\unit\{([^{}]+)\} ?(?:and ?)?")
+_LAST_PIECE = re.compile(r"\d+(?:\.\d+)?")
+
+
+def _in_one_unit(value: Value) -> Value:
+    """`2 h 30 min` in hours, where all parts measure the same; any other value as it is."""
+    if "\\unit" not in value.text or not value.unit:
+        return value
+    pieces = _PIECE.findall(value.text)
+    rest = _PIECE.sub("", value.text)
+    if not pieces or not _LAST_PIECE.fullmatch(rest):
+        return value
+    first = pieces[0][1]
+    factors = [(number, conversion(unit, first)) for number, unit in [*pieces, (rest, value.unit)]]
+    if any(factor is None for _, factor in factors):
+        return value
+    total = sum((Fraction(number) * factor for number, factor in factors if factor is not None), Fraction(0))
+    return Value("formula", str(total), unit=first)
+
+
 def _with_letter_unit(value: Value, other: Value) -> Value:
     """`40m` as 40 metres, if the other answer is a number of metres, or a bare number and so large that m is no name."""
     found = None if value.unit else letter_unit(value.text)
@@ -44,7 +78,7 @@ def _with_letter_unit(value: Value, other: Value) -> Value:
         return value
     number, unit, likely = found
     bare = not other.unit and unit[0] not in other.text and any(map(str.isdigit, other.text))
-    if (other.unit and same_unit(unit, other.unit)) or (likely and bare):
+    if (other.unit and conversion(unit, other.unit) is not None) or (likely and bare):
         return Value("formula", number, unit=unit)
     return value
 

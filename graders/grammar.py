@@ -118,6 +118,16 @@ def power(base: Node, exponent: Node) -> Node:
     return root if value.numerator == 1 else Node("pow", (root, number(value.numerator)))
 
 
+def _is_differential(node: Node) -> bool:
+    """Whether a part of a fraction is `dx`: the name d, then another name."""
+    return (
+        node.op == "mul"
+        and len(node.children) == 2
+        and all(child.op == "name" for child in node.children)
+        and node.children[0].name == "d"
+    )
+
+
 class _Parser:
     """Recursive descent over a token list; each method reads one grammar level and returns its tree."""
 
@@ -291,7 +301,12 @@ class _Parser:
 
     def command(self, name: str) -> Node:
         if name == "frac":
-            return Node("div", (self.argument(), self.argument()))
+            above, below = self.argument(), self.argument()
+            if _is_differential(above) and _is_differential(below):
+                return Node(
+                    "name", name=f"d({above.children[1:]})/d({below.children[1:]})"
+                )  # a derivative, no quotient
+            return Node("div", (above, below))
         if name == "binom":
             return function("binom", self.argument(), self.argument())
         if name == "sqrt":
@@ -300,6 +315,11 @@ class _Parser:
             node = self.sum()
             self.expect("\\r" + name[1:])
             return function("floor" if name == "lfloor" else "ceil", node)
+        if name == "vec":  # of two points; their order matters
+            self.expect("{")
+            letters = self.take() + self.take()
+            self.expect("}")
+            return Node("name", name=f"vec {letters}")
         bare = name.rstrip("'")
         if bare == "pi":
             return Node("name", name="pi")

@@ -8,9 +8,10 @@ rung, which runs in a worker process (see `pool`).
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from graders import algebra
-from graders.boxed import gold_from_solution
+from graders.boxed import gold_from_solution, solution_boxes
 from graders.compare import compare
 from graders.exact import limited_work
 from graders.expression import LOG_BASES, Node, TooLarge, Unreadable, names, with_log_base
@@ -50,10 +51,16 @@ def is_usable_gold(gold: str) -> bool:
 
 
 def unbox(gold: str) -> str:
-    r"""A reference answer out of the box of its own that some data sets leave round it."""
+    r"""A reference answer out of the box, or of the boxes, that some data sets leave round it."""
     if "\\boxed" not in gold and "\\fbox" not in gold:
         return gold
-    return gold_from_solution(gold) or ""
+    boxes = [box for box in solution_boxes(gold) if not box.is_empty]
+    if len(boxes) < 2 or any(first.end > second.start for first, second in pairwise(boxes)):
+        return gold_from_solution(gold) or ""
+    pieces = [gold[: boxes[0].start]]
+    for box, following in zip(boxes, [*boxes[1:], None], strict=True):
+        pieces += [box.content, gold[box.end : following.start if following else len(gold)]]
+    return "".join(pieces)  # several answers, each in its box
 
 
 def climb(answer: str, gold: str, judge: Judge | None = None, trace: Trace | None = None) -> Step:
@@ -203,19 +210,29 @@ def _readable(text: str) -> str:
 def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
     """Both formulas without a `+C` of integration, which is optional on both sides."""
     left, right = _split_constant(gold), _split_constant(answer)
+    if left and not right:
+        right = _split_constant(answer, _OTHER_CONSTANTS)
+    elif right and not left:
+        left = _split_constant(gold, _OTHER_CONSTANTS)
     return (left or gold, right or answer) if left or right else (gold, answer)
 
 
-def _split_constant(node: Node) -> Node | None:
+# What else a constant of integration may be called, beside an answer that calls it C.
+_OTHER_CONSTANTS = ("c", "K", "k")
+_INTEGRATED = frozenset(["x", "t", "u", "y", "z", "s", "r", "theta"])
+
+
+def _split_constant(node: Node, called: tuple[str, ...] = ("C",)) -> Node | None:
     """The formula without its `+C`, if it has one and is an antiderivative without it.
 
     It varies with a lower-case name and holds no other capital, which would be a parameter: C is one too, then.
     """
-    constant = Node("name", name="C")
-    if node.op != "add" or node.children.count(constant) != 1:
+    rest = tuple(child for child in node.children if not (child.op == "name" and child.name in called))
+    if node.op != "add" or len(rest) != len(node.children) - 1:
         return None
-    rest = tuple(child for child in node.children if child != constant)
     inside = names(Node("add", rest)) - {"pi", "e", "i"}
+    if called != ("C",) and not inside & _INTEGRATED:
+        return None
     if not any(name[:1].islower() for name in inside) or any(name[:1].isupper() for name in inside):
         return None
     return rest[0] if len(rest) == 1 else Node("add", rest)

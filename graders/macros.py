@@ -9,7 +9,9 @@ _TEXT_COMMAND = (
     r"(?![A-Za-z])"
 )
 _FONT_OR_BRACE = re.compile(rf"({_TEXT_COMMAND}\s*+\{{)|\\[\s\S]|[{{}}]")
-_FONT_BEFORE_LETTER = re.compile(r"\\(?:math(?:rm|bf|it|sf|cal)|boldsymbol|bm)\s*+(?=[A-Za-z\d])")
+_FONT_BEFORE_LETTER = re.compile(r"\\(?:math(?:rm|bf|it|sf|cal)|boldsymbol|bm)(?:\s++(?=[A-Za-z\d])|(?=\d))")
+_MEMBER_OF = re.compile(r"\\in\s*+([RZNQ])(?![A-Za-z'_(])")
+_VECTOR = re.compile(r"\\(?:vec|overrightarrow)\s*+\{\s*+([A-Z])\s*+([A-Z])\s*+\}")
 _NUMBER_SET = re.compile(
     r"\\math(?:bf\s*+(?:\{\s*+([RZNQ])\s*+\}|([RZNQ]))|bb\s*+(?:\{\s*+([A-Z])\s*+\}|([A-Z])))(?![A-Za-z])"
 )
@@ -24,9 +26,12 @@ def drop_fonts(text: str) -> str:
     r"""`\text{Even}` as ` Even `: fonts, and the arrows of vectors, do not change an answer."""
     if "\\" not in text:
         return text
-    text = _FONT_BEFORE_LETTER.sub(" ", _unwrapped(mark_number_sets(text)))
-    text = re.sub(r" {2,}", " ", text)
-    return re.sub(r"\\mathbb<([A-Z])>", r"\\mathbb{\1}", text)
+    text = _VECTOR.sub(r"\\mathvec<\1\2>", mark_number_sets(text))
+    text = _FONT_BEFORE_LETTER.sub(" ", _unwrapped(text))
+    text = _MEMBER_OF.sub(r"\\in \\mathbb<\1>", re.sub(r" {2,}", " ", text))
+    return re.sub(
+        r"\\math(bb|vec)<([A-Z]+)>", lambda found: f"\\{'mathbb' if found[1] == 'bb' else 'vec'}{{{found[2]}}}", text
+    )
 
 
 def _unwrapped(text: str) -> str:
@@ -48,6 +53,61 @@ def _unwrapped(text: str) -> str:
             continue
         pos = mark.end()
     return "".join([*pieces, text[pos:]])
+
+
+_WHOLE = re.compile(rf"(?:{_TEXT_COMMAND}\s*+)?\{{")
+_BUILDER = re.compile(r"\\?[A-Za-z]{1,6}\s*+(?:\||:|\\mid)")
+_BRACE = re.compile(r"\\[\s\S]|[{}]")
+
+
+def unwrap_whole(text: str) -> str:
+    """The text without braces, or a font with its braces, that hold all of it."""
+    for _ in range(3):
+        opener = _WHOLE.match(text)
+        if (
+            opener is None
+            or _VECTOR.match(text)
+            or _NUMBER_SET.match(text)
+            or not text.endswith("}")
+            or _closing(text, opener.end()) != len(text) - 1
+        ):
+            return text
+        inner = text[opener.end() : -1].strip()
+        if _BUILDER.match(inner) or (text.startswith("{") and "," in inner):  # a set, written without its backslashes
+            return text
+        text = inner
+    return text
+
+
+def _closing(text: str, start: int) -> int:
+    """Place of the brace that closes the group in which `start` stands, or -1."""
+    depth = 1
+    for mark in _BRACE.finditer(text, start):
+        depth += (mark.group() == "{") - (mark.group() == "}")
+        if depth == 0:
+            return mark.start()
+    return -1
+
+
+_NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_WORD = "|".join([*_NUMERALS, "sixteen"])
+_BASE = re.compile(
+    rf"_\s*+\{{\s*+\(?(?:base\s)?\s*+(\d{{1,2}}|{_WORD})\s*+\)?\s*+\}}"
+    rf"|(?<=[0-9A-F])\s*+\(?\s*+base[\s-]\s*+(\d{{1,2}}|{_WORD})\s*+\)?"
+)
+
+
+def spell_bases(text: str) -> str:
+    r"""`1021_{(3)}`, `1021_{three}` and `1021 (base 3)` as `1021_{3}`."""
+    if "_" not in text and "base" not in text:
+        return text
+    return _BASE.sub(lambda found: f"_{{{_numeral(found[1] or found[2])}}}", text)
+
+
+def _numeral(text: str) -> str:
+    if text.isdigit():
+        return text
+    return "16" if text == "sixteen" else str(_NUMERALS.index(text))
 
 
 _DIVIDER = re.compile(r"\\[\s\S]?|[{}]")
@@ -160,8 +220,8 @@ def _balanced_ending(found: re.Match[str]) -> str:
 
 
 _CHOOSE = re.compile(
-    r"(?:\{\})?(?:\{([CAP])\}|(?<![A-Za-z\\}_^])([CAP])) ?(?:_\{?(\d{1,3})\}?\^\{?(\d{1,3})\}?|\^\{?(\d{1,3})\}?_\{?(\d{1,3})\}?)(?![\d}])"
-    r"|(?:\{\})?(?<![A-Za-z\d)}])(?:\{\})?[_^]\{?(\d{1,3})\}? ?([CP]) ?_\{?(\d{1,3})\}?(?!\d)"
+    r"(?:\{\})?(?:\{([CAP])\}|(?<![A-Za-z\\}_^])([CAP])) ?(?:_(?:\{(\d{1,3})\}|(\d))\^(?:\{(\d{1,3})\}|(\d))|\^(?:\{(\d{1,3})\}|(\d))_(?:\{(\d{1,3})\}|(\d)))(?!\d)"
+    r"|(?:\{\})?(?<![A-Za-z\d)}])(?:\{\})?[_^](?:\{(\d{1,3})\}|(\d)) ?([CP]) ?_(?:\{(\d{1,3})\}|(\d))(?!\d)"
 )
 
 
@@ -173,8 +233,9 @@ def spell_combinations(text: str) -> str:
 
 
 def _combination(found: re.Match[str]) -> str:
-    kind = found[1] or found[2] or found[8]
-    n, k = int(found[3] or found[6] or found[7]), int(found[4] or found[5] or found[9])
+    kind = next(filter(None, (found[1], found[2], found[13])))
+    below, above, raised, lowered, before, after = (found[at] or found[at + 1] for at in (3, 5, 7, 9, 11, 14))
+    n, k = int(below or lowered or before), int(above or raised or after)
     if k > n or (kind != "C" and n < 3):
         return found.group()
     return f"\\binom{{{n}}}{{{k}}}" if kind == "C" else str(math.perm(n, k))

@@ -15,20 +15,25 @@ _LONE_NAME = re.compile(
     rf"(?:{_LETTERS})(?:(?:\^\{{-1\}})?\((?:{_LETTERS})(?:,{_LETTERS})*+\))?|\((?:{_LETTERS})(?:,{_LETTERS})++\)"
     rf"|[A-DF-Za-df-hj-wZ]'*{_SUBSCRIPT}(?:\^\{{-1\}})?\(-?\d+(?:\.\d+)?\)"
 )
-_CALL = re.compile(rf"((?:{_LETTERS})(?:\^\{{-1\}})?)\(({_LETTERS}(?:,{_LETTERS})*)\)")
+_CALL = re.compile(rf"((?:{_LETTERS})(?:\^\{{-1\}})?)\(({_LETTERS}(?:,{_LETTERS})*+)\)|([a-zA-Z])_([ijkmn])")
 _TUPLE = re.compile(rf"\(({_LETTERS}(?:,{_LETTERS})+)\)")
 # Compound names: `\Delta p`, `|AB|`, `m\angle ABC`, `P(X=2)`, `S_{\triangle ABC}`, `[ABC]`, `\frac{dy}{dx}`.
 _COMPOUND = re.compile(
     r"\\(?:Delta|delta|nabla|mathbb\{[A-Z]\}) ?[A-Za-z]'*"
     + _SUBSCRIPT
-    + r"|\\sigma(?:_\w)?\^2|d ?[A-Z]|\|[A-Z]{2}\||\|\\?[a-zA-Z]{1,8}\||\|\|?[A-Z]{2}\|?\|"
+    + r"|\\sigma(?:_\w)?\^2|d ?[A-Z]|\|[A-Z]{2}\||\|[abuvwzABCF]\||\|\|?[A-Z]{2}\|?\|"
     r"|(?:m ?)?\\(?:angle|triangle|measuredangle) ?[A-Z]{1,3}(?:_\w)?'*|[A-Z]_\{?\\triangle ?[A-Z]{1,3}\}?|\[[A-Z]{3,6}\]"
     r"|(?:P|Pr|E|Var|Cov|SD|\\Pr|\\mathbb\{[PE]\}|n|N)[(\[][^()\[\]]{1,60}(?:\([^()]{0,40}\)[^()\[\]]{0,40})?[)\]]"
     r"|\\frac\{d ?[a-zA-Z]?\}\{d ?[a-z]\}(?:\(?[a-zA-Z]\)?(?:\([a-z]\))?)?|(?:arc)?length ?[A-Z]{2}|\\ell_?\w?"
+    r"|(?:\\sin|\\cos|\\tan|\\cot) ?(?:\\angle ?)?(?:[A-Z]{1,3}|\([A-Z]\))|(?:\\?(?:det|arg|rank|dim|deg|Re|Im|tr)) ?\(?[A-Za-z]\)?|pH"
+    r"|[a-z]\([a-z]\(-?\d+\)\)|\([a-z]\\circ ?[a-z]\)\(-?\d+\)|\\(?:lim|int|sum|prod|iint|oint)_(?:\{[^{}]{1,30}\}|\w)[^=<>]{1,100}"
+    r"|\\(?:overset|stackrel)\{\\(?:frown|rightarrow)\}\{[A-Z]{1,3}\}"
     r"|\\(?:max|min|sup|inf)(?:_\{[^{}]{0,30}\})? ?\\?[a-zA-Z](?:\([^()]{1,20}\))?"
 )
-_PHRASE = re.compile(r"[A-Za-z]++(?:[ -][A-Za-z]++){0,7}")
-_NO_PHRASE = word_set("not or and wrong false isn never neither nor sin cos tan log ln lim exp")
+_PHRASE = re.compile(r"[A-Za-z]++(?:[ -][A-Za-z]++){0,7}|[\u4e00-\u9fff]{1,12}")
+_NO_PHRASE = word_set(
+    "incorrect untrue isnt no not or and wrong false isn never neither nor sin cos tan log ln lim exp"
+)
 _CONSTANTS = frozenset(["e", "i", "\\pi", "\\infty"])
 # Commands that are no name by themselves.
 _NO_NAME = word_set("sum prod int lim sin cos tan cot sec csc log ln exp max min gcd lcm frac sqrt emptyset ldots")
@@ -39,8 +44,8 @@ def is_name(text: str) -> bool:
     """Whether a text is the name of a variable, a point, a segment, a function or a quantity, as in `x = 5`."""
     if text in _CONSTANTS or len(text) > 120 or text.lower() in _NO_PHRASE:
         return False
-    if _LONE_NAME.fullmatch(text):
-        return not _is_product(text)
+    if _LONE_NAME.fullmatch(text) and not _is_product(text):
+        return True
     return bool(_COMPOUND.fullmatch(text)) or is_phrase(text)
 
 
@@ -60,6 +65,8 @@ def is_phrase(text: str) -> bool:
     """Whether a text is words that name a quantity: `Total cost`."""
     if len(text) > 60 or not _PHRASE.fullmatch(text):
         return False
+    if not text.isascii():
+        return not re.search("[不非错误否]", text)
     words = text.replace("-", " ").split()
     return not _NO_PHRASE & {word.lower() for word in words} and any(map(is_prose, words))
 
@@ -79,13 +86,21 @@ def is_matrix_name(text: str) -> bool:
 def bare_name(text: str) -> str:
     r"""A name without what does not tell it from another: `m\angle ABC` is `\angle ABC`, `|AB|` and `\overline{AB}` are `AB`."""
     text = re.sub(r"^m ?(?=\\angle|\\measuredangle)", "", text.replace(" ", ""))
+    points = _POINTS.fullmatch(text)
+    if points:
+        return points[1] + min(points[2], points[2][::-1])
     return re.sub(r"^\|([A-Z]{2})\||^\\overline\{([A-Z]{2})\}", lambda found: found[1] or found[2], text)
+
+
+_POINTS = re.compile(r"(\\angle|)([A-Z]{2,3})")
 
 
 def called(text: str) -> tuple[str, tuple[str, ...]] | None:
     """The function and the names it is applied to: `f(x,y)` is ("f", ("x", "y")); None for anything else."""
     found = _CALL.fullmatch(text)
-    return (found[1], tuple(found[2].split(","))) if found else None
+    if found is None:
+        return None
+    return (found[3], (found[4],)) if found[3] else (found[1], tuple(found[2].split(",")))
 
 
 def tuple_names(text: str) -> tuple[str, ...] | None:

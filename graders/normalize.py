@@ -65,20 +65,22 @@ _SYNONYMS = {
     r"\rangle": ")", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\lVert": "|", r"\rVert": "|",
     r"\varnothing": r"\emptyset ", r"\O": r"\emptyset ", r"\oslash": r"\emptyset ", r"\infin": r"\infty ",
     r"\bigcup": r"\cup ", r"\bigcap": r"\cap ", r"\backslash": r"\setminus ",
-    r"\colon": ":", r"\dots": r"\ldots ", r"\cdots": r"\ldots ", r"\dotsc": r"\ldots ", r"\wedge": " and ",
-    r"\land": " and ", r"\lor": " or ", r"\vee": " or ", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(",
+    r"\colon": ":", r"\dots": r"\ldots ", r"\cdots": r"\ldots ", r"\dotsc": r"\ldots ", r"\wedge": r"\land ",
+    r"\vee": r"\lor ", r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(",
     r"\rparen": ")", r"\operatorname": "", r"\epsilon": r"\varepsilon ", r"\rightarrow": r"\to ",
     r"\longrightarrow": r"\to ", r"\simeq": r"\approx ", r"\thickapprox": r"\approx ", r"\degree": r"^\circ ",
     r"\percent": "%", r"\reals": r"\mathbb{R}", r"\R": r"\mathbb{R}", r"\Z": r"\mathbb{Z}", r"\prime": "'",
 }  # fmt: skip
+_NEGATED = re.compile(r"\\not\s*+(=|\\in(?![A-Za-z]))")
 _COMMAND = re.compile(r"\\[A-Za-z]++ ?")
 
 
 def _synonyms(text: str) -> str:
+    text = _NEGATED.sub(lambda found: "\\neq " if found[1] == "=" else "\\notin ", text)
     return _COMMAND.sub(lambda found: _SYNONYMS.get(found.group().rstrip(), found.group()), text)
 
 
-_BIG = r"\\(?:left|right|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*+"
+_BIG = r"\\(?:left|right|middle|[bB]ig{1,2}[lrm]?)(?![A-Za-z])\s*+"
 _SIZES = (
     "displaystyle textstyle scriptstyle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge limits"
     " nolimits boldmath unboldmath bf rm it sf tt em nonumber notag mathstrut strut quad qquad thinspace medspace"
@@ -95,13 +97,22 @@ def _spacing(text: str) -> str:
 
 
 # Markdown round the whole, and row breaks, signs and words before or after an answer that say nothing about it.
-_EMPHASIS = re.compile(r"(\*\*|__|`)(?!\s)([\s\S]*)(?<!\s)\1")
+_EMPHASIS = re.compile(r"(\*\*|\*|__|`)(?!\s)([\s\S]*)(?<!\s)\1")
+_TEXT_OR_NOT = r"(?:\\(?:text|mathrm|mbox)\s*\{)?\s*"
+_ANNOUNCED = (
+    r"(?:so|thus|hence|therefore|then),?\s|(?:the\s)?(?:(?:final|correct)\s)?(?:answer|solution|value|root|result)s?"
+    r"(?:\sof\s[a-z])?(?:\s(?:is|are))?\s*:?(?![A-Za-z])|(?:approximately|approx\.|about|roughly)\s"
+)
+_CHINESE_LEAD = (
+    r"[a-zA-Z]?的?(?:值|取值范围|解集|最大值|最小值)(?:为|是)|(?:故|所以|因此|综上)?[,，]?(?:答案|答|解|应选|选择|选)(?:为|是)?\s*:?"
+    r"|等于|约为|约(?=\d)|故|共(?=\d)"
+)
 _LEADING = re.compile(
-    r"(?:\s|=(?!=)|\\approx(?![A-Za-z])|(?:\\(?:text|mathrm)\s*\{)?\s*(?:approximately|approx\.|about|roughly)\s(?:\s*\})?"
-    r"|(?:\\text\s*\{)?\s*(?:(?:the|final)\s)*answer(?:\s+is)?\s*:?(?![A-Za-z])(?:\s*\})?"
-    r"|(?:故|所以)?(?:答案|答|解)(?:是|为)?\s*[::]?|(?:等于|约为)|约(?=\d))++",
+    r"(?:\s|\\[,;:! ]|=(?!=)|\\(?:approx|simeq|sim|therefore|Rightarrow|implies|quad)(?![A-Za-z])|∴"
+    rf"|{_TEXT_OR_NOT}(?:{_ANNOUNCED})(?:\s*\}})?|{_CHINESE_LEAD})++",
     re.IGNORECASE,
 )
+_TRAILING = re.compile(r"(?:\\[,;:! ]|~|\s)++$|\\text\s*\{?\s*\(approx[a-z.]*\)\s*\}?$|\s\(approx[a-z.]*\)$")
 
 
 def _outside(text: str) -> str:
@@ -110,7 +121,15 @@ def _outside(text: str) -> str:
         found = _EMPHASIS.fullmatch(text)
         text = found[2] if found and found[1] not in found[2] else text
     lead = _LEADING.match(text)
-    return text[lead.end() :] if lead and lead.end() < len(text) else text
+    text = text[lead.end() :] if lead and lead.end() < len(text) else text
+    return text[: len(text) - len(text[-80:]) + _end_of(text[-80:])]
+
+
+def _end_of(text: str) -> int:
+    """Where a text ends without spaces, a remark that it is approximate, and a full stop."""
+    found = _TRAILING.search(text)
+    end = len(text[: found.start()].rstrip()) if found else len(text)
+    return end - 1 if end > 1 and text[end - 1] == "." and text[end - 2] != "." else end
 
 
 def _ends(text: str) -> str:
@@ -156,6 +175,32 @@ RULES: tuple[Rule, ...] = (
         ((r"\\frac{1}{2}", r"\frac{1}{2}"), (r"\\sqrt{2}", r"\sqrt{2}")),
     ),
     Rule(
+        "math-delimiters",
+        _sub(r"(?<!\\)(?:\$|\\[()\[\]])", ""),
+        "the box is already math; dollars inside it delimit nothing",
+        (("$5$", "5"), (r"\(x+1\)", "x+1"), ("$1$ and $2$", "1 and 2"), (r"1\\[1ex]2", r"1\\[1ex]2"), (r"\$5", r"\$5")),
+    ),
+    Rule(
+        "colour",
+        _sub(r"\\(?:(?:text)?color|[hv]?phantom)\s*+\{[^{}]*+\}", ""),
+        "colour and blind text do not change an answer; the coloured group keeps its braces",
+        ((r"\color{blue}{19}", "{19}"), (r"\textcolor{red}{x}", "{x}"), (r"\phantom{0}5", "5")),
+    ),
+    Rule(
+        "outside",
+        _outside,
+        "emphasis round an answer, `=` or `\\approx` before it, and words that announce it",
+        (("**73**", "73"), ("=5", "5"), (r"\approx 8.24", "8.24"), ("The answer is: 5", "5"), ("答案:5", "5"),
+         (r"\text{The solutions are } 1, 2", "1, 2"), ("选A", "A"), (r"8.24 \text{ (approximately)}", "8.24")),
+    ),
+    Rule(
+        "whole-groups",
+        macros.unwrap_whole,
+        "braces or a font round all of the answer",
+        ((r"\boldsymbol{\frac{3}{5}}", r"\frac{3}{5}"), ("{5 cm}", "5 cm"), (r"\text{75,000}", "75,000"),
+         (r"\text{a}+\text{b}", r"\text{a}+\text{b}")),
+    ),
+    Rule(
         "scale-words",
         quantities.spell_scales,
         "a million is a power of ten",
@@ -166,12 +211,6 @@ RULES: tuple[Rule, ...] = (
         quantities.mark_currency,
         "a currency sign in front is a unit",
         ((r"\$5", r"5\unit{dollar}"), (r"\$1,000", r"1,000\unit{dollar}")),
-    ),
-    Rule(
-        "math-delimiters",
-        _sub(r"\$|\\[()]|\\\[(?![^\\]{0,8}pt\])|\\\]", ""),
-        "the box is already math; dollars inside it delimit nothing",
-        (("$5$", "5"), (r"\(x+1\)", "x+1"), ("$1$ and $2$", "1 and 2")),
     ),
     Rule(
         "digit-groups",
@@ -227,23 +266,11 @@ RULES: tuple[Rule, ...] = (
          (r"\begin{bmatrix}0\-1\end{bmatrix}", r"\begin{bmatrix}0\\-1\end{bmatrix}")),
     ),
     Rule(
-        "colour",
-        _sub(r"\\(?:text)?color\s*+\{[^{}]*+\}", ""),
-        "colour does not change an answer; the coloured group keeps its braces",
-        ((r"\color{blue}{19}", "{19}"), (r"\textcolor{red}{x}", "{x}")),
-    ),
-    Rule(
         "fonts",
         macros.drop_fonts,
         "fonts, and the arrows of vectors, do not change an answer; a bold or double R is the set of real numbers",
         ((r"\text{Even}", " Even "), (r"\mathrm{e}", " e "), (r"\textbf{\text{A}}", " A "),
          (r"\vec{a}", " a "), (r"\mathbf R", r"\mathbb{R}"), (r"\mathbb R", r"\mathbb{R}")),
-    ),
-    Rule(
-        "outside",
-        _outside,
-        "emphasis round an answer, `=` or `\\approx` before it, and words that announce it",
-        (("**73**", "73"), ("=5", "5"), (r"\approx 8.24", "8.24"), ("The answer is: 5", "5"), ("答案:5", "5")),
     ),
     Rule(
         "synonyms",
@@ -253,9 +280,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "plain-signs",
-        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots ", '"': ""}),
+        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots ", '"': "", "{:}": ":", "比": ":", "per cent": "percent"}),
         "the same signs as programs and keyboards write them",
         (("x<=1", r"x\leq 1"), ("x**2", "x^2"), ("0.3...", r"0.3\ldots ")),
+    ),
+    Rule(
+        "bases",
+        macros.spell_bases,
+        "the base of a numeral, as a number in its index",
+        (("1021_{(3)}", "1021_{3}"), ("11010 base 2", "11010_{2}"), ("5_{ six }", "5_{6}"), ("a_{n}", "a_{n}")),
     ),
     Rule(
         "infinity",
@@ -265,9 +298,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "degrees",
-        _sub(r"\^\s*+(?:\{\s*+\\circ\s*+\}|\\circ(?![A-Za-z]))\s*+", r"\\unit{degree}"),
-        "the degree sign is a unit",
-        ((r"90^\circ", r"90\unit{degree}"), (r"45^{\circ}", r"45\unit{degree}")),
+        quantities.mark_degrees,
+        "the degree sign is a unit, and so are minutes and seconds after it",
+        ((r"90^\circ", r"90\unit{degree}"), (r"45^{\circ}", r"45\unit{degree}"), ("30^o", r"30\unit{degree}"),
+         (r"22^\circ 30'", r"22\unit{degree}30\unit{arcminute}")),
     ),
     Rule(
         "percent",
@@ -310,9 +344,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "one-sign-scripts",
-        _sub(r"([\^_])\{(\w)\}", r"\1\2"),
+        _sub(r"([\^_])\{(\w)\}(?!\d)", r"\1\2"),
         "braces round a single sign",
-        (("x^{2}", "x^2"), ("a_{1}", "a_1"), ("x^{10}", "x^{10}")),
+        (("x^{2}", "x^2"), ("a_{1}", "a_1"), ("x^{10}", "x^{10}"), (r"\log_{2}8", r"\log_{2}8")),
     ),
     Rule(
         "spaces",
@@ -336,6 +370,7 @@ RULES: tuple[Rule, ...] = (
 
 _PLAIN = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _UNIT = re.compile(r"\\unit\{([^{}]*)\}")
+_IN_RADIANS = re.compile(r"\\pi|sin|cos|tan|cot|sec|csc")  # without a degree sign these mean something else
 _UNIT_BEFORE_DIGIT = re.compile(r"\\unit\{[^{}]*\}\s*(?=[\d.])")
 
 
@@ -370,7 +405,7 @@ def drop_units(text: str) -> str:
 def same_format(gold: str, answer: str) -> bool:
     r"""Whether two normalized texts are one answer as strings: equal but for units that one of them leaves out.
 
-    A degree sign is not left out of a formula with `\pi`, which would be radians without it.
+    A degree sign is not left out of a formula with `\pi` or of a sine, which would be in radians without it.
     """
     if gold == answer:
         return True
@@ -378,5 +413,5 @@ def same_format(gold: str, answer: str) -> bool:
     if gold_text != answer_text or not gold_text:
         return False
     if not gold_units or not answer_units:
-        return "\\pi" not in gold_text or "degree" not in gold_units + answer_units
+        return "degree" not in gold_units + answer_units or not _IN_RADIANS.search(gold_text)
     return len(gold_units) == len(answer_units) and all(map(same_unit, gold_units, answer_units))

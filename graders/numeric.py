@@ -20,6 +20,7 @@ _FRACTION = re.compile(
     rf"([+-]?)(?:(\d+)(?: |(?=\\)))?(?:\\frac\{{({_INTEGER})\}}\{{({_INTEGER})\}}|({_INTEGER})/({_INTEGER}))"
 )
 _SCIENTIFIC = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)\*)?10\^(?:\{([+-]?\d+)\}|(\d))")
+_DOTTED = re.compile(r"([+-]?\d*\.\d*)\\dot ?\{?(\d)\}?(\d*)\\dot ?\{?(\d)\}?")
 _REPEATING = re.compile(r"([+-]?)(\d*)\.(\d*)(?:\\overline\{(\d+)\}|\\(?:dot|bar)\{(\d+)\})")
 _ELLIPSIS = re.compile(r"([+-]?\d*\.)(\d+)\\ldots")
 
@@ -63,6 +64,8 @@ def same_number(gold: str, answer: str) -> bool | None:
     left_value, right_value = parse_number(gold), parse_number(answer)
     if left_value is None or right_value is None:
         return None if left is None or right is None else False
+    if right is not None and len(right.lstrip("-").replace(".", "").lstrip("0")) >= MIN_DOUBLE_DIGITS:
+        double = None  # two prints of doubles are equal digit by digit
     return left_value == right_value or (double is not None and is_near_double(double, right_value))
 
 
@@ -112,6 +115,7 @@ def _scientific(text: str) -> Fraction | None:
 
 
 def _repeating(text: str) -> Fraction | None:
+    text = _DOTTED.sub(r"\1\\overline{\2\3\4}", text)
     found = _REPEATING.fullmatch(text) or _REPEATING.fullmatch(_with_overline(text))
     if found is None:
         return None

@@ -45,7 +45,7 @@ def far_points(gold: Node, answer: Node) -> Iterator[Point]:
     if not free or len(free) > 4:
         return
     base = sample_point(variables, 0)
-    large = sorted({abs(c) for node in (gold, answer) for c in _constants(node) if abs(c) > BASE_RANGE})
+    large = sorted({size for node in (gold, answer) for size in _sizes(node) if size > BASE_RANGE})
     values = _around(large[-MAX_CONSTANTS:])
     for value in values:
         yield base | {name: value * (1 + 0.137 * at) for at, name in enumerate(free)}
@@ -64,12 +64,28 @@ def _around(constants: list[float]) -> list[float]:
     return [sign * value for value in (*inside, 1.37 * constants[-1], beyond) for sign in (1, -1) if value <= MAX_SIZE]
 
 
+def step_points(gold: Node, answer: Node) -> Iterator[Point]:
+    """Whole numbers at and before multiples of the constants, where floors and ceilings jump."""
+    variables = names(gold) | names(answer)
+    sizes = sorted({round(size) for node in (gold, answer) for size in _sizes(node) if 1 < size < MAX_SIZE})
+    base = sample_point(variables, 0)
+    for size in sizes[-MAX_CONSTANTS:]:
+        for value in (size, size - 1, 2 * size, 2 * size - 1, 5 * size, 5 * size - 1):
+            yield base | dict.fromkeys(variables - {"pi", "e", "i"}, complex(value))
+
+
 def _between(kinks: list[float]) -> list[float]:
     if not kinks:
         return []
     inside = [0.45 * low + 0.55 * high for low, high in pairwise(kinks)]
     reach = 1 + abs(kinks[-1]) + abs(kinks[0])
     return [kinks[0] - 0.71 * reach, *inside, kinks[-1] + 0.71 * reach]
+
+
+def _sizes(node: Node) -> Iterator[float]:
+    """Sizes of the constants of a formula; of a factor below 1 that of its inverse, as of 100 in `n/100`."""
+    for constant in _constants(node):
+        yield abs(constant) if abs(constant) >= 1 or not constant else 1 / abs(constant)
 
 
 def _constants(node: Node) -> Iterator[float]:

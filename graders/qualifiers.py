@@ -11,6 +11,9 @@ from itertools import permutations
 from graders.names import letters_of, rename
 from graders.words import word_set
 
+_LIMIT = re.compile(
+    r"positive|negative|nonnegative|nonzero|non zero|(?:\\neq|\\geq|>) ?\d+|(?<=\})\^?[+*]|_\{?[+>][\d ]*"
+)
 MAX_TAIL_CHARS = 140  # "where k_1 is an arbitrary non-negative integer" has 45
 _DOMAINS = {
     "Z": r"\\mathbb\{Z\}(?:\^?[+*]|_\{?[+>][\d ]*\}?)?|\bintegers?|\bwhole|(?<=\\in)\s*Z\b",
@@ -22,7 +25,7 @@ _DOMAINS = {
 }
 _DOMAIN = {name: re.compile(pattern) for name, pattern in _DOMAINS.items()}
 _VOCABULARY = word_set(
-    "for all any every each some where with and is are an a be being as integers integer reals real numbers number"
+    "for all any every each some where with and is are an be being as integers integer reals real numbers number"
     " natural naturals rational positive negative nonnegative nonzero non zero arbitrary constants constant values"
     " value of in the over that can whole complex denotes represents parameter free if given both"
 )
@@ -30,7 +33,7 @@ _WORD = "|".join(sorted(_VOCABULARY, key=len, reverse=True))
 _NAME = r"\\(?:alpha|beta|gamma|theta|lambda|mu|phi|omega)(?![A-Za-z])(?:_\w)?|[A-Za-z](?:_\w)?(?![A-Za-z])"
 _DOMAIN_TOKEN = "|".join(_DOMAINS[name] for name in "ZNQRC")
 _TOKEN = re.compile(
-    rf"\s*+(?:{_DOMAIN_TOKEN}|\\forall|\\in(?![A-Za-z])|(?P<word>(?:{_WORD})(?![A-Za-z]))|(?P<name>{_NAME})"
+    rf"\s*+(?:{_DOMAIN_TOKEN}|\\forall|\\in(?![A-Za-z])|(?P<word>a(?= [a-z])|(?:{_WORD})(?![A-Za-z]))|(?P<name>{_NAME})"
     r"|(?:\\neq|\\geq|>|=)\s*+[01](?!\d)|[,-])"
 )
 _START = re.compile(r"[,;]\s*|\(|(?<![A-Za-z\\])(?:for|where|with|\\forall)(?![A-Za-z])|\\forall")
@@ -38,11 +41,12 @@ _START = re.compile(r"[,;]\s*|\(|(?<![A-Za-z\\])(?:for|where|with|\\forall)(?![A
 
 @dataclass(frozen=True, slots=True)
 class Qualified:
-    """An answer without its tail, the names that the tail binds, and where it says they come from (or "")."""
+    """An answer without its tail, the names that the tail binds, where they come from (or ""), and which are left out."""
 
     core: str
     names: tuple[str, ...] = ()
     domain: str = ""
+    limits: frozenset[str] = frozenset()  # what it leaves out: signs, and values
 
 
 def split_qualifier(text: str) -> Qualified:
@@ -58,7 +62,8 @@ def split_qualifier(text: str) -> Qualified:
         names = _bound_names(tail.lstrip(" ,;"))
         if names is not None and core and core.count("(") == core.count(")"):
             domains = [name for name, pattern in _DOMAIN.items() if pattern.search(tail)]
-            return Qualified(core, names, domains[0] if domains else "")
+            limits = frozenset(found.replace(" ", "") for found in _LIMIT.findall(tail.replace("non-", "non")))
+            return Qualified(core, names, domains[0] if domains else "", limits)
     return Qualified(text)
 
 
@@ -70,7 +75,7 @@ def _bound_names(tail: str) -> tuple[str, ...] | None:
         found = _TOKEN.match(tail, pos)
         if found is None:
             return None
-        if found["name"] and found["name"] not in ("a",):
+        if found["name"]:
             names.append(found["name"])
         pos = found.end()
     says = any(pattern.search(tail) for pattern in _DOMAIN.values())
@@ -105,4 +110,8 @@ def _bound_apart(gold: Qualified, answer: Qualified) -> tuple[frozenset[str], fr
 
 def domains_differ(gold: Qualified, answer: Qualified) -> bool:
     """Whether both say where their names come from, and not the same: whole numbers are not real numbers."""
-    return bool(gold.domain and answer.domain) and gold.domain != answer.domain and bool(gold.names and answer.names)
+    if gold.names and answer.names:
+        return (bool(gold.domain and answer.domain) and gold.domain != answer.domain) or gold.limits != answer.limits
+    # The whole numbers of a range are not the range.
+    whole = [side.domain in ("Z", "N") and bool(re.search(r"[<>]|\\[lg]eq", side.core)) for side in (gold, answer)]
+    return whole[0] != whole[1]

@@ -20,12 +20,20 @@ _SCAN = re.compile(r"\\(?:text|mbox|mathrm|hbox|operatorname|rm|mu|Omega)[^\\{}]
 _SCRIPT_OR_EMPTY = re.compile(r"(?:^|[_^{(\[=<>,;:*/+-]|\\(?!pi|theta|alpha|beta|infty|%|\$)[A-Za-z]+)\s*+$")
 _SPACE_BEFORE = re.compile(r"(?:\s|~|\\[,;: ])++$")
 _TEMPERATURE = re.compile(
-    r"\^\s*+(?:\{\s*+\\circ\s*+\}|\\circ)\s*+\\(?:text|mathrm|mbox|textrm)\s*+\{[\s~]*([CF])\s*\}"
+    r"\^\s*+(?:\{\s*+\\circ\s*+\}|\\circ)(?:\s|~|\\[,;: ])*+(?:\\(?:text|mathrm|mbox|textrm)\s*+\{[\s~]*([CF])\.?\s*\})"
+)
+_UNIT_FRACTION = re.compile(
+    rf"\\[dt]?frac\s*+\{{\s*+({_GROUP}(?:{_POWER})?)\s*+\}}\s*+\{{\s*+({_GROUP}(?:{_POWER})?)\s*+\}}".replace(
+        "([^{}]{1,60})", "[^{}]{1,60}"
+    )
+)
+_PER = re.compile(
+    r"\\unit\{(\w+)\}\s*+(?:\\(?:text|mathrm)\s*+\{\s*+(?:per|/)\s([a-z ]{1,20})\}|(?:per|/)\s([a-z]{1,20})$)"
 )
 # A number, a root of numbers or a multiple of pi: what a lone letter may be the unit of.
 _NUMBER = re.compile(r"(?:^|[,;:(\[=<>&]|\\approx|and |or |\\leq |\\geq |\\times )\s*+[-+]?([^,;:(\[=<>&A-Za-z+-]*+)$")
 _AFTER_LETTER = re.compile(
-    r"\s*+(?:$|[,;:)\]&<>|]|and\b|or\b|\\(?:text|mathrm|times|cup|leq?|geq?|approx|quad|\\|[,; ]))"
+    r"\s*+(?:$|\d|[,;:)\]&<>|]|and\b|or\b|\\(?:text|mathrm|times|cup|leq?|geq?|approx|quad|\\|[,; ]))"
 )
 
 
@@ -33,7 +41,8 @@ def mark_text_units(text: str) -> str:
     r"""The text with units that are set as text marked: `9\mathrm{~m}/\mathrm{s}` is `9\unit{m*s^-1}`."""
     if "\\" not in text:
         return text
-    text = _TEMPERATURE.sub(lambda found: f"\\unit{{{'celsius' if found[1] == 'C' else 'fahrenheit'}}}", text)
+    text = _UNIT_FRACTION.sub(_unit_fraction, text)
+    text = _TEMPERATURE.sub(lambda found: f"\\unit{{{'celsius' if 'C' in found.groups() else 'fahrenheit'}}}", text)
     pieces, depth, pos, kept = [], 0, 0, 0
     while (found := _SCAN.search(text, pos)) is not None:
         mark, pos = found.group(), found.end()
@@ -49,6 +58,14 @@ def mark_text_units(text: str) -> str:
             kept = end
         pos = max(end, pos)
     return "".join([*pieces, text[kept:]]) if kept else text
+
+
+def _unit_fraction(found: re.Match[str]) -> str:
+    """A fraction of units as a quotient; a fraction of names stays."""
+    before = found.string[max(0, found.start() - 20) : found.start()]
+    quantity = _SPACE_BEFORE.sub("", before)[-1:]
+    units = quantity.isdigit() and all(canonical_unit(_plain(found[at])) for at in (1, 2))
+    return f"{found[1]}/{found[2]}" if units else found.group()
 
 
 def _unit_of(text: str, start: int, chain: re.Match[str], depth: int) -> tuple[int, str]:
@@ -68,11 +85,13 @@ def _plain(chain: str) -> str:
     chain = re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "*", chain)
     chain = _GROUPS.sub(lambda found: f" {found[1]} ", chain)
     chain = re.sub(r"\\mu\s*", "μ", chain.replace("\\Omega", "Ω")).replace("μ ", "μ")
-    return re.sub(r"\s+|\\[,;: ]", " ", chain.replace("~", " ")).replace(" ^", "^").replace("- ", "-")
+    chain = re.sub(r"\s+|\\[,;: ]", " ", chain.replace("~", " ")).replace(" ^", "^").replace("- ", "-")
+    return re.sub(r"(?<![A-Za-z])([kMGm]) (?=Ω)", r"\1", chain)
 
 
 def _is_quantity_with_unit(text: str, before: str, start: int, found: re.Match[str], depth: int) -> bool:
-    if depth > 0 or not before.strip(" ~") or _SCRIPT_OR_EMPTY.search(before.rstrip(" ~")):
+    quantity = _SPACE_BEFORE.sub("", before)
+    if depth > 0 or not quantity or _SCRIPT_OR_EMPTY.search(quantity):
         return False
     after = text[found.end() : found.end() + 20].lstrip()
     if after.startswith(("^", "_")):
@@ -84,13 +103,33 @@ def _is_quantity_with_unit(text: str, before: str, start: int, found: re.Match[s
         return not after.startswith("=") or spaced
     number = _NUMBER.search(_without_commands(before))
     alone = number is not None and any(map(str.isdigit, number[1]))
-    return alone and bool(_AFTER_LETTER.match(after)) and not (symbol in NEVER_ALONE and not spaced)
+    if not spaced and (symbol in NEVER_ALONE or (len(word) > 1 and symbol != "m")):
+        return False
+    return alone and bool(_AFTER_LETTER.match(after))
 
 
 def _without_commands(before: str) -> str:
     r"""A left context without the commands that numbers are made of, and without brackets that are closed."""
     before = re.sub(r"\\(?:d?frac|sqrt|pi|cdot|times|left|right|,|;|!|:| )(?![A-Za-z])", "", before)
     return re.sub(r"\([-+\d.*/^{}\s]*\)|\[\d+\]|\{[-+\d.*/\s]*\}", "1", before)
+
+
+_DEGREES = re.compile(
+    r"\^\s*+(?:\{\s*+\\circ\s*+\}|\\circ(?![A-Za-z]))\s*+"
+    r"|(?<=[\d)}])\s*+\^\s*+(?:\{\s*+(?:\\(?:mathrm|text)\s*+\{)?\s*+o\s*+\}?\s*+\}|o(?![A-Za-z]))"
+)
+_MINUTES = re.compile(
+    r"(?<=\\unit\{degree\})(\d{1,2}(?:\.\d+)?)\s*+(?:'(?!')|\^\s*+\{?\s*+(?:\\prime|')\s*+(?!\s*\\prime)\}?)"
+)
+_SECONDS = re.compile(r"(?<=\\unit\{arcminute\})(\d{1,2}(?:\.\d+)?)\s*+(?:''|\^\s*+\{?\s*+(?:\\prime\s*+){2}\}?)")
+
+
+def mark_degrees(text: str) -> str:
+    """Degrees with their minutes and seconds as quantities with units."""
+    if "^" not in text:
+        return text
+    text = _DEGREES.sub(r"\\unit{degree}", text)
+    return _SECONDS.sub(r"\1\\unit{arcsecond}", _MINUTES.sub(r"\1\\unit{arcminute}", text))
 
 
 # A scale word after a number is a power of ten.
@@ -110,9 +149,10 @@ def spell_scales(text: str) -> str:
 
 
 _CURRENCY = re.compile(
-    r"(?<![\d.])(\\\$|\\euro|\\pounds|¥)\s*+(-?\d(?:(?:[.,]|\{,\}|,?\\[!,]|[ ~](?=\d{3}))?\d)*+(?:\*10\^\{\d{1,2}\})?)"
+    r"(?<![\d.])(\\\$|\\euro|\\pounds|\\rupee|¥)\s*+(-?\d(?:(?:[.,]|\{,\}|,?\\[!,]|[ ~](?=\d{3}))?\d)*+(?:\*10\^\{\d{1,2}\})?)"
 )
-_CURRENCY_NAME = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "pound-sterling", "¥": "yen"}
+_CURRENCY_AFTER = re.compile(r"(?<=\d)\s*+(\\euro|\\pounds|\\rupee|¥)(?![A-Za-z])\s*+")
+_CURRENCY_NAME = {r"\rupee": "rupee", r"\$": "dollar", r"\euro": "euro", r"\pounds": "pound-sterling", "¥": "yen"}
 
 
 def mark_currency(text: str) -> str:
@@ -120,13 +160,21 @@ def mark_currency(text: str) -> str:
     if "\\" not in text and "¥" not in text:
         return text
     marked = _CURRENCY.sub(lambda found: f"{found[2]}\\unit{{{_CURRENCY_NAME[found[1]]}}}", text)
-    return re.sub(r"(?:\\unit\{dollar\}\s*)+", r"\\unit{dollar}", marked).replace("\\$", "")
+    marked = _CURRENCY_AFTER.sub(lambda found: f"\\unit{{{_CURRENCY_NAME[found[1]]}}}", marked)
+    marked = re.sub(r"(?:\\unit\{dollar\}\s*)+", r"\\unit{dollar}", marked).replace("\\$", "")
+    return _PER.sub(_rate, marked)
+
+
+def _rate(found: re.Match[str]) -> str:
+    """`\\unit{dollar} per hour` as one unit."""
+    unit = canonical_unit(f"{found[1]} per {found[2] or found[3]}")
+    return f"\\unit{{{unit}}}" if unit else found.group()
 
 
 _WORDS = r"[A-Za-zμΩ℃.]++(?:-years?)?"
 _PLAIN_UNIT = re.compile(
-    rf"(?:(?<=[0-9}})\]])|(?<=\\pi)|(?<=\\pi ))(\s*+)((?:{_WORDS}|[\u4e00-\u9fff]{{1,3}})(?:\^(?:\{{-?\d\}}|-?\d))?"
-    rf"(?:(?: per | ?[/*-] ?| )\(?(?:{_WORDS})\)?(?:\^(?:\{{-?\d\}}|-?\d))?){{0,4}})"
+    rf"(?:(?<=[0-9}})\]])|(?<=\\pi)|(?<=\\pi ))(\s*+)((?:{_WORDS}|[\u4e00-\u9fff]{{1,4}})(?:\^(?:\{{-?\d\}}|-?\d))?"
+    rf"(?:(?: per | ?[/*-] ?| )\(?(?:{_WORDS}|[\u4e00-\u9fff]{{1,3}})\)?(?:\^(?:\{{-?\d\}}|-?\d))?){{0,4}})"
     r"(?=\s*+(?:$|[,;)\]]|\band\b|\bor\b|\\times))"
 )
 

@@ -13,6 +13,13 @@ Order = Callable[[Value, Value], int | None]
 
 MAX_SPANS = 60  # of one set; merging them asks for the order of every two ends
 _FLIPPED = {"<": ">", ">": "<", "\\leq": "\\geq", "\\geq": "\\leq"}
+_TURNED = _FLIPPED | {
+    "\\subset": "\\supset",
+    "\\supset": "\\subset",
+    "\\subseteq": "\\supseteq",
+    "\\supseteq": "\\subseteq",
+}
+_USUAL_VARIABLES = frozenset("xyztuvwnmk")  # of two names the one that has the range; else the one on the left
 _ABSOLUTE = re.compile(r"\|([^|]+)\|")
 _SHIFTED = re.compile(r"(\\?[A-Za-z]+(?:_\w)?)([-+][^-+|]+)?")
 LOW, HIGH = REALS.parts
@@ -34,7 +41,7 @@ class Span:
 
 def reverse(value: Value) -> Value:
     """A relation read from right to left."""
-    signs = [_FLIPPED.get(sign, sign) for sign in reversed(value.mark.split())]
+    signs = [_TURNED.get(sign, sign) for sign in reversed(value.mark.split())]
     return replace(value, parts=value.parts[::-1], mark=" ".join(signs))
 
 
@@ -46,10 +53,12 @@ def is_condition(value: Value) -> bool:
 
 
 def range_variables(value: Value) -> frozenset[str]:
-    """The names that a condition may be about: of `x > a` both, of `1 < x < a` the one in the middle; none for intervals."""
+    """The name that a condition is about: x in `x > a` and `1 < x < a`; none for intervals."""
     if value.kind == "relation":
         parts = value.parts[1:2] if len(value.parts) == 3 else value.parts
-        return frozenset(filter(is_variable, (_absolute_name(part) or part.text for part in parts)))
+        names = [name for part in parts if is_variable(name := _absolute_name(part) or part.text)]
+        usual = [name for name in names if name[0] in _USUAL_VARIABLES]
+        return frozenset((usual or names)[:1])
     found = [range_variables(part) for part in value.parts if part.kind != "formula"]
     found = [names for names in found if names]
     return frozenset.intersection(*found) if found and value.kind in ("list", "union") else frozenset()
@@ -102,10 +111,14 @@ def _spans(value: Value, name: str, order: Order) -> list[Span] | None:
 
 def _spell_exceptions(value: Value) -> Value:
     r"""`x \neq -1, 4` as `x \neq -1, x \neq 4`."""
-    first = value.parts[0]
-    if value.kind != "list" or first.mark != "\\neq":
+    if value.kind != "list":
         return value
-    parts = (replace(first, text="", parts=(first.parts[0], p)) if p.kind == "formula" else p for p in value.parts)
+    parts: list[Value] = []
+    for part in value.parts:
+        before = parts[-1] if parts else None
+        if part.kind == "formula" and before is not None and before.mark == "\\neq":
+            part = replace(before, text="", parts=(before.parts[0], part))
+        parts.append(part)
     return replace(value, parts=tuple(parts))
 
 
@@ -121,7 +134,8 @@ def _joined(value: Value, pieces: list[list[Span]], order: Order) -> list[Span]:
             if value.mark in ("and", "\\cap"):
                 raise
             return united
-        return common or ([] if value.mark in ("and", "\\cap") else united)
+        excluded = any(part.mark == "\\neq" for part in value.parts)
+        return common or ([] if value.mark in ("and", "\\cap") or excluded else united)
     if value.mark == "\\setminus":
         rest = pieces[0]
         for piece in pieces[1:]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from graders.logic import Formulas, every, some
-from graders.names import bare_name, called, is_matrix_name, is_name, letters_of, rename, tuple_names
+from graders.names import bare_name, called, is_matrix_name, is_name, is_phrase, letters_of, rename, tuple_names
 from graders.numeric import decimal_places, parse_number, same_number
 from graders.ranges import reverse
 from graders.structure import Value, read
@@ -15,6 +15,7 @@ Same = Callable[[Value, Value], bool | None]
 # An approximation stands for the exact value before it, where the reference is a decimal of so many places.
 MIN_APPROXIMATED_PLACES = 2
 _EQUALITIES = frozenset(["=", "\\approx"])
+_ARGUMENTS = frozenset("xyztsuvwrnkmijl") | {"\\theta", "\\phi"}  # names that functions are usually defined for
 _COORDINATES = frozenset("xyzw")
 
 
@@ -25,6 +26,10 @@ def readings(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> I
     """
     signs = value.mark.split()
     both_named = assignments(value) is not None and assignments(other) is not None
+    chain = assignments(value) if value.kind == "relation" and other.kind == "sequence" else None
+    if chain is not None and len(value.parts) > 2:  # `x = y = 1` against `(1, 1)`
+        yield Value("sequence", "", tuple(in_order(chain)), "()")
+        return
     if value.kind != "relation" or other.kind == "relation" or both_named or not _EQUALITIES.issuperset(signs):
         if signs == ["\\equiv"] and "\\pmod" in value.text and is_name(value.parts[0].text):
             yield value.parts[1]
@@ -57,6 +62,8 @@ def _is_named(left: Value, right: Value, other: Value) -> bool:
     """Whether the left side only names the right one. A name on the right too is a value if the other answer is one."""
     if right.kind == "matrix" and is_matrix_name(left.text):
         return True
+    if left.kind == "ratio" and all(is_name(part.text) for part in left.parts):
+        return True  # `a:b = 2:3`
     return is_name(left.text) and not (is_name(right.text) and not is_name(other.text) and right.kind == "formula"
                                        and not _is_value_name(right, other))  # fmt: skip
 
@@ -86,6 +93,8 @@ def shorten(value: Value, formulas: Formulas) -> Value:
     signs = value.mark.split()
     if len(signs) < 2 or not _EQUALITIES.issuperset(signs) or not is_name(value.parts[0].text):
         return value
+    if any(is_name(part.text) for part in value.parts[1:-1]):
+        return value  # `x = y = 1` says more
     found = list(_values(replace(value, parts=value.parts), Value("formula"), formulas, False))
     return replace(value, parts=(value.parts[0], found[0]), mark="=") if found else value
 
@@ -93,6 +102,9 @@ def shorten(value: Value, formulas: Formulas) -> Value:
 def same_equations(gold: Value, answer: Value, formulas: Formulas, same: Same) -> bool | None:
     """Whether two relations are one: with the same name on the left, moved, scaled, or read from right to left."""
     gold, answer = shorten(gold, formulas), shorten(answer, formulas)
+    if gold.mark == answer.mark == "\\approx" and not is_name(gold.parts[0].text):
+        consistent = _holds(answer.parts[0], answer.parts[1], "\\approx", formulas)
+        return consistent and same(gold.parts[0], answer.parts[0])
     named = _same_named(gold, answer, same)
     if named is not None:
         return named
@@ -121,9 +133,11 @@ def _same_named(gold: Value, answer: Value, same: Same) -> bool | None:
         return None
     if "(" in left and "(" in right and None in functions:
         return False  # `f(x)` and `f(3)`
+    if functions[0] and functions[1] and functions[0][0] != functions[1][0]:
+        return False
     if functions[0] and functions[1] and functions[0][1] != functions[1][1]:
-        if not all(name.islower() for name in functions[0][1] + functions[1][1]):
-            return False  # `E(X)` and `E(Y)` are two numbers
+        if not _ARGUMENTS.issuperset(functions[0][1] + functions[1][1]):
+            return False  # `E(X)` and `E(Y)` are two numbers, and so are `f(a)` and `f(b)`
         return _same_renamed(gold, answer, functions[0][1], functions[1][1], same)
     return same(gold.parts[1], answer.parts[1])
 
@@ -141,8 +155,9 @@ def _same_renamed(
 
 def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, same: Same) -> bool | None:
     """Equations: one is the other moved or scaled by a non-zero constant; inequalities: by a positive one."""
-    symmetric = gold.mark in ("=", "\\neq")
-    if all(part.kind == "formula" for part in gold.parts + answer.parts) and gold.mark != "\\approx":
+    symmetric = gold.mark not in _ORDERED
+    by_value = gold.mark in ("=", "\\neq", "<", ">", "\\leq", "\\geq")
+    if by_value and all(part.kind == "formula" for part in gold.parts + answer.parts):
         if not _like_units(gold, answer):
             return False
         decided = _same_bound(gold, answer)
@@ -154,6 +169,9 @@ def _same_by_difference(gold: Value, answer: Value, formulas: Formulas, same: Sa
             return scaled
     orders = (answer.parts, answer.parts[::-1]) if symmetric else (answer.parts,)
     return some(_ordered(gold.parts, parts, same) for parts in orders)
+
+
+_ORDERED = frozenset(["<", ">", "\\leq", "\\geq", "\\subset", "\\supset", "\\subseteq", "\\supseteq"])
 
 
 def _same_bound(gold: Value, answer: Value) -> bool | None:
@@ -200,6 +218,38 @@ def same_assignments(gold: list[tuple[str, Value]], answer: list[tuple[str, Valu
     if left.keys() != right.keys():
         return False
     return every(same(part, right[name]) for name, part in left.items())
+
+
+def stated_names(value: Value) -> frozenset[str]:
+    """The names that an answer gives to its values, as x in `x = 5` and `x = 1 or x = 2`; none for an equation of names."""
+    if value.kind in ("list", "set"):
+        return frozenset(name for part in value.parts if part.kind == "relation" for name in stated_names(part))
+    if value.kind != "relation" or not _EQUALITIES.issuperset(value.mark.split()):
+        return frozenset()
+    names = [part.text for part in value.parts if is_name(part.text)]
+    if tuple_names(value.parts[0].text):
+        return frozenset(tuple_names(value.parts[0].text) or ())
+    return frozenset(map(_key_of_name, names)) if len(names) < len(value.parts) else frozenset()
+
+
+def _key_of_name(name: str) -> str:
+    """A name as it is compared: a function without its arguments."""
+    function = called(name)
+    return f"{function[0]}()" if function and _ARGUMENTS.issuperset(function[1]) else bare_name(name)
+
+
+def names_clash(gold: Value, answer: Value) -> bool:
+    """Whether two answers name their values, and differently: `x = 5` and `y = 5`, `x = 1 or x = 2` and `(x,y) = (1,2)`."""
+    ours, theirs = stated_names(gold), stated_names(answer)
+    if not ours or not theirs or ours == theirs or any(map(is_phrase, ours | theirs)):
+        return False
+    if len(ours) == len(theirs) == 1:
+        (one,), (other,) = ours, theirs
+        if "y" in (one, other) and "()" in one + other or one.removesuffix("()") == other.removesuffix("()"):
+            return False  # `y = 2x` and `f(x) = 2x`
+        # `y = 2x` and `x = y/2` are one equation.
+        return one not in letters_of(answer.text) or other not in letters_of(gold.text)
+    return True
 
 
 def names_agree(pairs: list[tuple[str, Value]], parts: Sequence[Value]) -> bool:

@@ -35,12 +35,15 @@ _MARKS = re.compile(
 )
 _OPENS, _CLOSES = frozenset(["(", "[", "{", "\\{"]), frozenset([")", "]", "}", "\\}"])
 _ORDERS = frozenset(["<", ">", "\\leq", "\\geq", "\\neq"])
-_RELATIONS = _ORDERS | {"=", "\\approx", "\\equiv", "\\sim"}
+_RELATIONS = _ORDERS | {
+    "=", "\\approx", "\\equiv", "\\sim", "\\parallel", "\\perp", "\\cong", "\\subset", "\\supset", "\\subseteq", "\\supseteq",
+}  # fmt: skip
 _UNIONS = ("\\cup", "U"), ("\\cap",), ("\\setminus",)
 _UNIT = re.compile(r"\\unit\{([^{}]*+)\}\s*+")
 _ENDS_IN_ANGLE = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?:\^\d|\^\{[^{}]*\})? ?[^-+*/(){}=<>,]*$")
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{(\d+)\}|(\d))")
 REALS = Value("sequence", r"\mathbb{R}", (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
+_HALVES = re.compile(r"\\mathbb\{R\}(?:\^\{?([+-])\}?|_(?:\{|(?=[+-]))(>0|\+|<0|-|\\geq ?0|\\leq ?0)\}?)")
 _ALL_REALS = frozenset(
     [r"\mathbb{R}", r"\{\mathbb{R}\}", "all real numbers", "all reals", "real numbers", "all real", "the real numbers",
      "the set of all real numbers", r"\{all real numbers\}", "any real number", "the set of real numbers"]
@@ -48,7 +51,7 @@ _ALL_REALS = frozenset(
 _EMPTY = frozenset(
     ["\\emptyset", "\\{\\}", "emptyset", "nosolution", "nosolutions", "norealsolution", "norealsolutions", "emptyset",
      "theemptyset", "nosuchsolution", "nosolutionexists", "nosolutionsexist", "therearenosolutions", "nosuchsolutions",
-     "thereisnosolution", "norealroots", "norealnumbersolutions", "hasnosolution", "\\{\\emptyset\\}", "{}"]
+     "thereisnosolution", "norealroots", "norealnumbersolutions", "hasnosolution", "none", "{}"]
 )  # fmt: skip
 
 
@@ -57,8 +60,7 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
     text = text.strip()
     if depth == 0:
         return Value("formula", text)
-    if text.startswith("\\mathbb{R}-\\{"):
-        text = text.replace("-", "\\setminus ", 1)
+    text = _in_one_notation(text)
     marks = _top_level(text)
     for reader in (_read_twice, _read_list, _read_union, _read_member, _read_relation, _read_ratio):
         value = reader(text, marks, depth)
@@ -70,6 +72,31 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
         if value is not None:
             return replace(value, unit=unit)
     return Value("formula", text, unit=unit)
+
+
+_TURNED = re.compile(r"([\[\]])([^\[\](),]+,[^\[\](),]+)([\[\]])")
+
+
+_ALL_BUT = re.compile(
+    r"(?:all |any )?real(?: number)?s? ?(?:except|other than)(?: for)? ?(?:[a-z]=)?([^=<>]{1,60})", re.IGNORECASE
+)
+
+
+def _in_one_notation(text: str) -> str:
+    r"""`\mathbb{R}-\{1\}`, `]0,1[`, and `x>1 \land x<3` as the readers below know them."""
+    if text.startswith("\\mathbb{R}-\\{"):
+        return text.replace("-", "\\setminus ", 1)
+    but = _ALL_BUT.fullmatch(text)
+    if but:
+        return rf"\mathbb{{R}}\setminus\{{{but[1]}\}}"
+    turned = _TURNED.fullmatch(text) if text[:1] in ("[", "]") else None
+    if turned and (turned[1] == "]" or turned[3] == "["):
+        return ("(" if turned[1] == "]" else "[") + turned[2] + (")" if turned[3] == "[" else "]")
+    if "\\l" in text and re.search(r"[=<>]|\\[lg]eq|\\neq", text):
+        text = re.sub(r"\\land(?![A-Za-z])", " and ", re.sub(r"\\lor(?![A-Za-z])", " or ", text))
+    if "\\neq" in text:
+        text = re.sub(r",? ?(?<![A-Za-z])but(?= )", " and", text)
+    return text
 
 
 def _split_unit(text: str) -> tuple[str, str]:
@@ -115,7 +142,7 @@ def _split(text: str, marks: Marks, signs: Iterable[str]) -> list[str]:
 
 def _read_list(text: str, marks: Marks, depth: int) -> Value | None:
     signs = {sign for _, _, sign in marks}
-    if not signs & {";", ",", "and", "or"}:
+    if not signs & {";", ",", "and", "or", "\\\\"}:
         return None
     if signs & {"and", "or"}:
         text = re.sub(r",\s*(and|or)(?![A-Za-z])", r" \1", text)  # the comma before the last "and"
@@ -131,8 +158,8 @@ def _read_list(text: str, marks: Marks, depth: int) -> Value | None:
 
 def _separators(text: str, marks: Marks, signs: set[str]) -> list[str]:
     """The signs at which a list is cut: "or" first where the pieces are conditions or lists of values themselves."""
-    if ";" in signs:
-        return [";"]
+    if signs & {";", "\\\\"}:
+        return [";" if ";" in signs else "\\\\"]
     if "or" in signs and signs & _RELATIONS:
         nested = all("," in piece or "and" in piece for piece in _split(text, marks, ["or"]))
         if ("and" in signs and signs & _ORDERS) or nested:
@@ -160,7 +187,7 @@ def _read_union(text: str, marks: Marks, depth: int) -> Value | None:
         if not between:
             continue
         pieces = _split(text, between, signs)
-        left = _split(pieces[0], _top_level(pieces[0]), ["\\in"])
+        left = _split(pieces[0], _top_level(pieces[0]), ["\\in", "="])
         if len(left) == 2 and is_name(left[0]):
             pieces[0] = left[1]
         if not all(pieces) or len(pieces) > MAX_PARTS:
@@ -182,6 +209,8 @@ def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
     signs = [sign for _, _, sign in marks if sign in _RELATIONS]
     if not signs:
         return None
+    if "\\pmod" not in text:
+        signs = ["=" if sign == "\\equiv" else sign for sign in signs]
     pieces = _split(text, marks, _RELATIONS)
     if not all(pieces) or len(pieces) > MAX_PARTS:
         return Value("formula", text)
@@ -201,7 +230,9 @@ def _read_twice(text: str, marks: Marks, depth: int) -> Value | None:
     if re.search(r"[<>]|\\[lg]eq|\\neq", pieces[0]):
         return Value("list", text, (read(pieces[0], depth - 1), value), ":")
     said = _SAID.fullmatch(pieces[0])
-    return value if said and is_phrase(said[1].strip()) else None
+    if said and (is_phrase(said[1].strip()) or read(pieces[0], depth - 1) == value):
+        return value
+    return None
 
 
 _SAID = re.compile(r"(?:\\\{)?([A-Za-z ]++)\.?(?:\\\})?")
@@ -219,22 +250,32 @@ def _read_ratio(text: str, marks: Marks, depth: int) -> Value | None:
     return Value("ratio", text, parts)
 
 
+_POINT = re.compile(r"[A-Z]'?(?:_\d)?\((?=[^()]*,)")  # `A(1,2)` is a point with its name
+
+
 def _read_bracketed(text: str, depth: int) -> Value | None:
     plain = text.replace(" ", "").lower()
     if text in _ALL_REALS or text.lower() in _ALL_REALS:
         return replace(REALS, text=text)
+    half = _HALVES.fullmatch(text)
+    if half:
+        return _half_line(half[1] or half[2])
     if plain in _EMPTY:
         return Value("set", "\\emptyset")
+    if _POINT.match(text) and _encloses(text[text.index("(") :]):
+        label, place = text[: text.index("(")], text[text.index("(") :]
+        return Value("relation", text, (Value("formula", label), read(place, depth - 1)), "=")
     braces = text.startswith("\\{") and text.endswith("\\}")
     width = 2 if braces else 1
     if len(text) < 2 * width or not (braces or (text[0] in "([{" and text[-1] in ")]}")) or not _encloses(text):
         return None
     inner = text[width:-width].strip()
     if inner.startswith("\\begin{") and text[0] + text[-1] in ("()", "[]", "\\}", "{}") and _MATRIX.fullmatch(inner):
-        return _read_matrix(inner, depth)
+        return _read_cells(inner, depth)
     marks = _top_level(inner)
     if braces or text[0] == "{":
-        return _read_set(inner, marks, depth, braces)
+        builder = not braces and re.search(r"[<>=]|\\[lgn]eq", inner) is not None
+        return _read_set(inner, marks, depth, braces or builder)
     if not any(sign in (",", ";") for _, _, sign in marks):
         return read(inner, depth - 1) if text[0] == "(" and text[-1] == ")" else None
     pieces = _split(inner, marks, [";"] if any(sign == ";" for _, _, sign in marks) else [","])
@@ -242,6 +283,14 @@ def _read_bracketed(text: str, depth: int) -> Value | None:
         return None
     parts = tuple(read(piece, depth - 1) for piece in pieces)
     return _expand_signs(Value("sequence", text, parts, text[0] + text[-1]))
+
+
+def _half_line(sign: str) -> Value:
+    r"""`\mathbb{R}^+` and the like as intervals."""
+    zero, closed = Value("formula", "0"), "eq" in sign
+    if sign.startswith(("+", ">", "\\g")):
+        return Value("sequence", "", (zero, REALS.parts[1]), "[)" if closed else "()")
+    return Value("sequence", "", (REALS.parts[0], zero), "(]" if closed else "()")
 
 
 def _expand_signs(value: Value) -> Value:
@@ -274,36 +323,68 @@ _BUILDER = re.compile(
 )
 
 
-def open_builder(text: str) -> str:
-    r"""What `\{x | x>0\}` says of its members; any other text as it is."""
+def open_builder(text: str) -> tuple[str, str]:
+    r"""What `\{x | x>0\}` says of its members, and their name; of any other text the text itself, and ""."""
     inner = text[2:-2] if text.startswith("\\{") and text.endswith("\\}") else ""
     builder = _BUILDER.match(inner)
     if builder is None or not _encloses(text):
-        return text
+        return text, ""
     names, rest = re.findall(r"\\?[A-Za-z]+", builder[1]), inner[builder.end() :]
-    return rest if all(name in rest for name in names) else text
+    if not all(name in rest for name in names):
+        return text, ""
+    return rest, names[0] if len(names) == 1 else ""
 
 
 def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | None:
     whole = f"\\{{{inner}\\}}"
-    if escaped and (said := open_builder(whole)) != whole:
+    if escaped and (said := open_builder(whole)[0]) != whole:
         return read(said, depth - 1)
     listed = any(sign in (",", ";", "and") for _, _, sign in marks)
     if not listed:
         value = read(inner, depth - 1)
-        return value if not escaped or value.mark == "signs" else Value("set", inner, (value,))
+        return value if not escaped or value.mark == "signs" else Value("set", whole, (value,))
     value = _read_list(inner, marks, depth) or Value("formula", inner)
-    return Value("set", inner, value.parts) if value.kind == "list" else None
+    return Value("set", whole, value.parts) if value.kind == "list" else None
 
 
-_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\1\}")
+_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|.@{} ]*\})?([\s\S]*)\\end\{\1\}")
 _ROWS = re.compile(
-    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|eqnarray\*?|array)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
+    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|eqnarray\*?|array|matrix)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
 )
 _ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]{0,20}\])?")
 
 
+_TRANSPOSED = re.compile(r"\^(?:\{ ?(?:T|\\top|\\intercal|\\mathsf\{T\}) ?\}|T|\\top|\\intercal)$")
+_SCALED = re.compile(r"(-?[^\\+,;=<>&(\[]*(?:\\(?:frac|sqrt|pi)[^\\+,;=<>&(\[]*){0,3})\*? ?(?=[(\[]?\\begin\{)")
+
+
 def _read_matrix(text: str, depth: int) -> Value | None:
+    """A matrix, also one with a factor before it, or transposed."""
+    turned = _TRANSPOSED.search(text)
+    if turned:
+        value = read(text[: turned.start()], depth - 1)
+        return _transposed(value) if value.kind == "matrix" or value.mark in ("()", "[]") else None
+    scaled = _SCALED.match(text)
+    if scaled and scaled[1] and "\\begin" in text:
+        value = read(text[scaled.end() :], depth - 1)
+        factor = f"{scaled[1]}1" if scaled[1] == "-" else scaled[1]
+        return _times(factor, value, depth) if value.kind == "matrix" else None
+    return _read_cells(text, depth)
+
+
+def _times(factor: str, matrix: Value, depth: int) -> Value:
+    cells = tuple(read(f"({factor})*({cell.text})", depth - 1) for cell in matrix.parts)
+    return replace(matrix, text="", parts=cells)
+
+
+def _transposed(value: Value) -> Value:
+    columns = int(value.mark) if value.kind == "matrix" else len(value.parts)
+    rows = len(value.parts) // columns
+    cells = tuple(value.parts[row * columns + column] for column in range(columns) for row in range(rows))
+    return Value("matrix", "", cells, str(rows))
+
+
+def _read_cells(text: str, depth: int) -> Value | None:
     found = _MATRIX.fullmatch(text)
     if found is None or found[1] in ("vmatrix", "Vmatrix"):  # bars are a determinant
         return None
@@ -319,9 +400,16 @@ def _read_rows(text: str, depth: int) -> Value | None:
     found = _ROWS.fullmatch(text)
     if found is None:
         return None
-    rows = [row.strip(" ,;.") for row in _ROW_BREAK.split(found[3]) if row.strip(" ,;.")]
+    rows = list[str]()
+    for row in (row.strip(" ,;.") for row in _ROW_BREAK.split(found[3])):
+        if rows and re.match(r"&? ?=", row):
+            rows[-1] += row.lstrip("& ")  # `x &= 2+3 \\\\ &= 5` goes on
+        elif row:
+            rows.append(row)
     braced = found[1] == "\\{" and not text.endswith("\\}")
-    if not 1 <= len(rows) <= MAX_PARTS or (found[2] == "array" and not braced and not all("=" in r for r in rows)):
+    if not 1 <= len(rows) <= MAX_PARTS or (
+        found[2] in ("array", "matrix") and not braced and len(rows) > 1 and not all("=" in row for row in rows)
+    ):
         return None
     values = tuple(_read_row(row, depth) for row in rows)
     return values[0] if len(values) == 1 else Value("list", text, values, ",")
@@ -333,7 +421,7 @@ _CONDITION = re.compile(r"(?:if|for|when|where|as|,)\s*")
 def _read_row(row: str, depth: int) -> Value:
     """A row of a system, or a value with its condition."""
     cells = [cell for cell in _split(row, _top_level(row), ["&"]) if cell]
-    condition = "".join(cells[1:])
+    condition = "".join(cells[1:]) if len(cells) > 1 and not cells[1].startswith("=") else ""
     starts = _CONDITION.match(condition)
     if starts or condition.startswith(("otherwise", "else")) or re.search(r"[<>=]|\\[lg]eq|\\neq", condition[1:]):
         value = cells[0].rstrip(",; ")
@@ -350,7 +438,9 @@ def _read_signs(text: str, depth: int) -> Value | None:
         return None
     plus = re.sub(r"\\pm(?![A-Za-z]) ?", "+", re.sub(r"\\mp(?![A-Za-z]) ?", "-", text))
     minus = re.sub(r"\\pm(?![A-Za-z]) ?", "-", re.sub(r"\\mp(?![A-Za-z]) ?", "+", text))
-    return Value("list", text, (read(plus, depth - 1), read(minus, depth - 1)), "signs") if plus != text else None
+    if plus == text:
+        return None
+    return Value("list", text, (read(plus.removeprefix("+"), depth - 1), read(minus, depth - 1)), "signs")
 
 
 def _read_base(text: str, depth: int) -> Value | None:
@@ -362,4 +452,6 @@ def _read_base(text: str, depth: int) -> Value | None:
     named = not digits[0].isdigit() and (len(digits) < 2 or not digits.isupper())
     if named or not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits):
         return None
+    if base == 10:
+        return Value("formula", digits)
     return Value("base", f"{digits.lstrip('0').upper() or '0'}_{base}")

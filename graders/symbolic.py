@@ -15,7 +15,7 @@ import mpmath
 
 from graders.expression import Node, TooLarge, names
 from graders.logic import Question
-from graders.points import far_points, sample_point
+from graders.points import far_points, sample_point, step_points
 
 BASE_DIGITS = 60  # digits beyond those that the sizes of the numbers take up
 MAX_DIGITS = 4_000  # a tower or factorial that needs more is refused
@@ -67,7 +67,8 @@ def _values(gold: Node, answer: Node, question: Question) -> list[_Pair]:
     stepwise = not constant and (_has_steps(gold) or _has_steps(answer))
     found: list[_Pair] = []
     refused: TooLarge | None = None
-    far = ({name: Fraction(value.real) for name, value in point.items()} for point in far_points(gold, answer))
+    beyond = chain(far_points(gold, answer), step_points(gold, answer) if stepwise else ())
+    far = ({name: Fraction(value.real) for name, value in point.items()} for point in beyond)
     for point in chain(_points(variables, 1 if constant else POINTS, STEP_POINTS if stepwise else 0), far):
         try:
             found.append(_value_pair(gold, answer, point, question))

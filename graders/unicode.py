@@ -12,7 +12,9 @@ _SIGNS = {
     "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "…": r"\ldots ", "⋯": r"\ldots ", "€": r"\euro ",
     "£": r"\pounds ", "￥": "¥", "′": "'", "’": "'", "″": "''", "“": '"', "”": '"', "⟨": "(", "⟩": ")", "〈": "(",
     "〉": ")", "¢": r"\text{ cents}", "∨": r"\lor ", "∧": r"\land ", "→": r"\to ", "∣": "|", "∶": ":", "∠": r"\angle ",
-    "△": r"\triangle ", "∛": r"\sqrt[3]", "、": ", ", "。": ".", "∼": r"\sim ",
+    "△": r"\triangle ", "∛": r"\sqrt[3]", "、": ", ", "。": ".", "∼": r"\sim ", "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∥": r"\parallel ", "⊥": r"\perp ", "‖": "|", "∉": r"\notin ",
+    "₹": r"\rupee ", "【": "(", "】": ")",
     "\u212b": r"\text{ angstrom}", "\u00c5": r"\text{ angstrom}", "µ": r"\mu ", "Ω": r"\Omega ",
     "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\u2062": "", "\u00ad": "",
     "\u2009": r"\,", "\u202f": r"\,", "\u2006": r"\,", "\u00a0": "~",
@@ -27,7 +29,7 @@ _GREEK = {
 # Sentences round an answer, and words between its parts. Names of units are in `units`.
 _CHINESE = {
     "和": " and ", "与": " and ", "及": " and ", "且": " and ", "或者": " or ", "或": " or ",
-    "无解": r"\emptyset ", "空集": r"\emptyset ", "全体实数": r"\mathbb{R}", "一切实数": r"\mathbb{R}",
+    "为整数": " is an integer", "是整数": " is an integer", "为实数": " is real", "无解": r"\emptyset ", "空集": r"\emptyset ", "全体实数": r"\mathbb{R}", "一切实数": r"\mathbb{R}",
     "负无穷": r"-\infty ", "正无穷": r"+\infty ", "无穷大": r"\infty ", "根号": "√",
 }  # fmt: skip
 # Whole blocks whose signs have one plain meaning: full width, bold and italic letters of formulas, roman numerals.
@@ -54,6 +56,7 @@ def _table() -> dict[int, str]:
 _TRANSLATION = _table()
 _SCRIPT = re.compile(f"([{''.join(_RAISED)}]++)|([{''.join(_LOWERED)}]++)")
 _WORD = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
+_MICRO = re.compile(r"(?<=[\d\s~])[μµ](m|g|s|L|l|A|V|F|H|W|N|J|C|mol)(?![A-Za-z])")
 _RADICAL = re.compile(r"√\s*+(\d++(?:\.\d++)?|[A-Za-z])?")
 
 
@@ -61,7 +64,8 @@ def spell_in_ascii(text: str) -> str:
     r"""The text with signs outside ASCII spelled as LaTeX: `－５` is `-5`, `x⁻¹` is `x^{-1}`, `√2` is `\sqrt{2}`."""
     if text.isascii():
         return text
-    text = _SCRIPT.sub(_script, text)
+    text = text.replace("°C", r"^\circ\text{ C}").replace("°F", r"^\circ\text{ F}")
+    text = _MICRO.sub(r"\\text{ μ\1}", _SCRIPT.sub(_script, text))
     text = _WORD.sub(lambda found: _CHINESE[found.group()], text)
     text = text.translate(_TRANSLATION)
     return _RADICAL.sub(lambda found: rf"\sqrt{{{found[1]}}}" if found[1] else r"\sqrt ", text)

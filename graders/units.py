@@ -16,10 +16,12 @@ from graders.words import word_set
 _UNITS: dict[str, tuple[str, str, str]] = {
     "percent": ("1", "", "percent pct percents"),
     "degree": ("1", "", "degree degrees deg 度"),
+    "arcminute": ("1/60", "degree", "arcminute arcminutes arcmin"),
+    "arcsecond": ("1/3600", "degree", "arcsecond arcseconds arcsec"),
     "radian": ("1", "", "radian radians rad rads"),
     "celsius": ("1", "", "celsius ℃"),
     "fahrenheit": ("1", "", "fahrenheit ℉"),
-    "dollar": ("100", "cent", "dollar dollars usd bucks"),
+    "dollar": ("100", "cent", "dollar dollars usd bucks 美元"),
     "cent": ("1", "cent", "cent cents"),
     "yuan": ("1", "", "yuan rmb 元"),
     "euro": ("1", "", "euro euros eur"),
@@ -32,6 +34,7 @@ _UNITS: dict[str, tuple[str, str, str]] = {
     "yard": ("0.9144", "m", "yard yards yd yds"),
     "mile": ("1609.344", "m", "mile miles mi"),
     "nautical-mile": ("1852", "m", "nmi"),
+    "knot": ("463/900", "m*s^-1", "knot knots kn"),
     "angstrom": ("1/10000000000", "m", "angstrom angstroms"),
     "light-year": ("1", "", "light-year light-years ly"),
     "parsec": ("1", "", "parsec parsecs pc"),
@@ -42,7 +45,7 @@ _UNITS: dict[str, tuple[str, str, str]] = {
     "ton": ("1", "", "ton tons"),
     "tonne": ("1000", "kg", "tonne tonnes"),
     "pound": ("0.45359237", "kg", "pound pounds lb lbs"),
-    "ounce": ("1", "", "ounce ounces oz"),
+    "ounce": ("0.028349523125", "kg", "ounce ounces oz"),
     "gallon": ("4", "quart", "gallon gallons gal"),
     "quart": ("1", "quart", "quart quarts qt"),
     "pint": ("1/2", "quart", "pint pints pt"),
@@ -61,6 +64,10 @@ _UNITS: dict[str, tuple[str, str, str]] = {
     "atm": ("101325", "kg*m^-1*s^-2", "atm atmosphere atmospheres"),
     "torr": ("1", "", "torr mmhg"),
     "米": ("1", "m", "米"),
+    "平方米": ("1", "m^2", "平方米"),
+    "平方厘米": ("0.0001", "m^2", "平方厘米"),
+    "立方米": ("1", "m^3", "立方米"),
+    "立方厘米": ("0.000001", "m^3", "立方厘米"),
     "厘米": ("0.01", "m", "厘米"),
     "毫米": ("0.001", "m", "毫米"),
     "千米": ("1000", "m", "千米 公里"),
@@ -68,7 +75,9 @@ _UNITS: dict[str, tuple[str, str, str]] = {
     "克": ("0.001", "kg", "克"),
     "秒": ("1", "s", "秒"),
     "分钟": ("60", "s", "分钟"),
-    "小时": ("3600", "s", "小时"),
+    "小时": ("3600", "s", "小时 时"),
+    "天": ("86400", "s", "天"),
+    "岁": ("12", "month", "岁 年"),
 }
 # Units that take SI prefixes: symbol: (factor, dimension, names). Symbols keep their case, names do not.
 _SI: dict[str, tuple[str, str, str]] = {
@@ -122,8 +131,9 @@ _COUNTED = (
     "points times apples oranges marbles balls books pages cards coins pennies nickels dimes quarters boxes bags "
     "pieces items cookies tickets games cars triangles squares rectangles lines sides edges vertices faces numbers "
     "integers digits zeros factors divisors terms values outcomes arrangements combinations permutations subsets "
-    "elements steps tiles blocks cubes rows columns seats rooms houses trees flowers birds dogs cats eggs animals "
-    "个 人 种 次"
+    "elements steps multiples matches prizes teachers bottles cans candies toys pencils pens stamps workers scores hits bees fish shirts "
+    "tiles blocks cubes rows columns seats rooms houses trees flowers birds dogs cats eggs animals "
+    "个 人 种 次 名 本 只 条 位 件 张 支 块 辆 棵 头 颗"
 )
 _DERIVED = {"mph": "mile*h^-1", "kph": "km*h^-1", "kmh": "km*h^-1", "kwh": "kW*h", "kWh": "kW*h", "fps": "foot*s^-1",
             "psi": "lbf*inch^-2", "cc": "cm^3", "sqft": "foot^2"}  # fmt: skip
@@ -174,7 +184,8 @@ def canonical_unit(text: str) -> str | None:
 
     Reads products, quotients and powers: `kg m/s^2`, `miles per hour`, `N-m`. What follows a `/` or "per" divides.
     """
-    text = text.strip().strip(".").strip()
+    text = text.strip().strip(".").strip().removesuffix(" old").replace("light year", "light-year")
+    text = text.replace("degrees Celsius", "celsius").replace("degrees Fahrenheit", "fahrenheit")
     if not text or len(text) > MAX_UNIT_CHARS:
         return None
     powers = Counter[str]()
@@ -197,12 +208,20 @@ def canonical_unit(text: str) -> str | None:
             powers[last] += sign * (exponent - 1)
         elif found["word"]:
             name = _atom(found["word"])
+            if name is None and found["word"].lower() in _ADJECTIVES and not powers:
+                continue
             if name is None:
                 return None
             last = name
             powers[last] += sign * raised
             raised = 1
     return _written(powers) if last and raised == 1 else None
+
+
+# Words before a counted thing that do not change what is counted.
+_ADJECTIVES = word_set(
+    "different distinct possible right red blue green white black yellow whole total real positive small large such unique"
+)
 
 
 def _atom(word: str) -> str | None:
@@ -265,6 +284,8 @@ def conversion(left: str, right: str) -> Fraction | None:
     """How many of `right` one of `left` is; None where they measure different things. Unwritten units are the other."""
     if left == right or not left or not right or "unit" in (left, right):
         return Fraction(1)
+    if {left, right} in ({"degree", "celsius"}, {"degree", "fahrenheit"}):
+        return Fraction(1)  # the degrees of a temperature, of which one side does not say the scale
     (size, dimension), (other_size, other_dimension) = measure(left), measure(right)
     if dimension.replace("unit", "m") == other_dimension.replace("unit", "m"):
         return Fraction(1) if "unit" in dimension + other_dimension else size / other_size

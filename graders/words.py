@@ -15,8 +15,7 @@ _LETTER_WITH_TEXT = re.compile(
     r"(?:\(([A-J])\)(?!\s*(?:[-,;/+*^=<>&|!]|[A-Za-z]$))|([A-J])(?:\.(?!\S?\d)|[:)]))\s*(?![,;/+*^=<>&|!])([\s\S]+)"
 )
 _HEDGES = word_set(
-    "or not wrong incorrect false untrue none neither nor but isn't isnt never except both maybe either cannot unlikely"
-    " impossible instead rather otherwise no eliminated excluded invalid"
+    "or not wrong incorrect false untrue none neither nor isn't isnt never cannot unlikely eliminated excluded invalid"
 )
 _LABEL = re.compile(
     r"\([A-J]\)|(?<![A-Za-z\\])[A-J](?:[.):]|(?![A-Za-z'_^(])(?! [a-z]))|(?<![A-Za-z\\])[B-HJ](?= [a-z])"
@@ -45,8 +44,16 @@ def _is_points(word: str) -> bool:
     return word.isupper() and len(word) == _PROSE_LETTERS and len(set(word)) == len(word) and word < "ABD"
 
 
+_SEVERAL = re.compile(r"[A-J]{2,6}")
+_LISTED = re.compile(r"\(?[A-J]\)?(?:(?:,| and |and | )+\(?[A-J]\)?)+")
+
+
 def same_choice(gold: str, answer: str) -> bool:
-    """`A`, `(A)`, `A.` and `A. text` are choice A, but for text with another label or a hedge in it."""
+    """`A`, `(A)`, `A.` and `A. text` are choice A, but for text with another label or a hedge in it; `AC` is `A, C`."""
+    several = [text for text in (gold, answer) if _SEVERAL.fullmatch(text) and [*text] == sorted({*text})]
+    listed = [text for text in (gold, answer) if _LISTED.fullmatch(text)]
+    if several and listed:
+        return sorted(re.findall("[A-J]", listed[0])) == [*several[0]]
     letters = [_choice(text) for text in (gold, answer)]
     if letters[0] is None or letters[1] is None or letters[0][0].upper() != letters[1][0].upper():
         return False
@@ -68,18 +75,24 @@ def _choice(text: str) -> tuple[str, bool, str] | None:
     found = _LETTER_WITH_TEXT.fullmatch(text)
     if found is None or len(text) > 400:
         return None
-    words = {word.lower() for word in re.findall(r"[A-Za-z']+", found[3])}
-    if words & _HEDGES or _LABEL.search(found[3]):
+    said = found[3].replace("\\\\", " ")
+    words = {word.lower() for word in re.findall(r"[A-Za-z']+", said)}
+    if words & _HEDGES or _LABEL.search(said):
         return None
     return found[1] or found[2], True, found[3].strip().lower()
 
 
 def same_words(gold: str, answer: str) -> bool:
     """Words of prose are compared without case, articles and full stops; texts without any are not compared here."""
-    gold, answer = (re.sub(r"\\(max|min)(?![A-Za-z])", r"\1", text) for text in (gold, answer))
+    gold, answer = (
+        re.sub(r"\\(max|min)(?![A-Za-z])", r"\1", _SYNONYMS.get(text.lower(), text)) for text in (gold, answer)
+    )
     if "\\" in gold or re.search(r"[=+*/^_<>]", gold) or not any(map(is_prose, _RUN.findall(gold))):
         return False
     return _folded(gold) == _folded(answer)
+
+
+_SYNONYMS = {"dne": "does not exist", "undefined": "does not exist", "not defined": "does not exist"}
 
 
 def _folded(text: str) -> str:
