@@ -25,6 +25,7 @@ from graders.relations import (
     readings,
     same_assignments,
     same_equations,
+    stated_names,
 )
 from graders.structure import MAX_DEPTH, Value, open_builder, read
 from graders.units import conversion
@@ -105,6 +106,8 @@ def _same_parts(gold: Value, answer: Value, formulas: Formulas, depth: int) -> b
         return same_formula(gold, answer, formulas)
     if conversion(gold.unit, answer.unit) != 1:
         return False
+    if "degree" in (gold.unit, answer.unit) and gold.unit != answer.unit and "\\pi" in gold.text + answer.text:
+        return False  # `(1, \\frac{\\pi}{3})` is in radians
     if depth < MAX_DEPTH and {gold.kind, answer.kind} == {"formula", "set"}:
         return False  # inside a set, 1 is not the set of 1
     comparer = _COMPARERS.get(frozenset([gold.kind, answer.kind]))
@@ -144,6 +147,8 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     named = assignments(gold), assignments(answer)
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
+    if any(_names_apart(side) for side, pairs in zip((gold, answer), named, strict=True) if pairs is None):
+        return False  # `x=1 or y=2`
     if named[0] is not None or named[1] is not None:  # `x=1, y=2` against `1, 2`
         other = right if named[1] is None else left
         listed = (answer if named[1] is None else gold).mark in (",", ";")
@@ -155,11 +160,14 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     alike = len(left) == len(right) and gold.mark == answer.mark == ","  # then the parts are compared one by one
     if not alike and (ranges.is_condition(gold) or ranges.is_condition(answer)):
         found = _same_ranges(gold, answer, formulas, depth)
-        if found is not False:
-            return found
-        if ranges.is_condition(gold) and ranges.is_condition(answer) and {gold.mark, answer.mark} == {"and", "or"}:
-            return False  # `x>1 and x<3` is not `x>1 or x<3`
+        if found is not False or (ranges.range_variables(gold) and ranges.range_variables(answer)):
+            return found  # `x>1 and x<3` is not `x>1 or x<3`, although its parts are the same
     return _unordered(left, right, formulas, depth)
+
+
+def _names_apart(value: Value) -> bool:
+    """Whether the parts of a list name their values differently."""
+    return len({names for part in value.parts if (names := stated_names(part))}) > 1
 
 
 def _list_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:

@@ -24,7 +24,9 @@ def same_formula(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
         return gold.text == answer.text  # not a product of letters, whose order would not matter
     gold, answer = _in_one_unit(gold), _in_one_unit(answer)
     if ("\\vec" in gold.text) != ("\\vec" in answer.text):  # an arrow on one side only is decoration
-        gold, answer = (replace(v, text=re.sub(r"\\vec\{([A-Z]+)\}", r"\1", v.text)) for v in (gold, answer))
+        plain = [re.sub(r"\\vec\{([A-Z]+)\}", r"\1", value.text) for value in (gold, answer)]
+        if all(name in text for text in plain for name in re.findall(r"\\vec\{([A-Z]+)\}", gold.text + answer.text)):
+            gold, answer = replace(gold, text=plain[0]), replace(answer, text=plain[1])
     if any(_UNIT_THEN_NUMBER.search(value.text) and not value.unit for value in (gold, answer)):
         return False  # `6 min + 1` is no quantity
     if units_differ(gold.text, answer.text):

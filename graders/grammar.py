@@ -69,6 +69,8 @@ def _tokens(text: str) -> list[str]:
     pos, nesting, long_runs = 0, 0, 0
     text = text.rstrip()
     while pos < len(text):
+        if len(tokens) > MAX_TOKENS:
+            raise Unreadable(f"formula of more than {MAX_TOKENS} tokens")
         found = _TOKEN.match(text, pos)
         if found is None:
             raise Unreadable(f"unknown sign {text[pos : pos + 10]!r}")
@@ -87,8 +89,6 @@ def _tokens(text: str) -> list[str]:
         if nesting > MAX_NESTING:
             raise TooLarge(f"brackets nested deeper than {MAX_NESTING}")
         tokens.append("^" if token == "**" else token)
-    if len(tokens) > MAX_TOKENS:
-        raise Unreadable(f"formula of {len(tokens)} tokens, the limit is {MAX_TOKENS}")
     return tokens
 
 
@@ -178,8 +178,9 @@ class _Parser:
                 if factors[-1].op == "num" and (token[0].isdigit() or token[0] == "."):
                     raise Unreadable("two numbers stand side by side")
                 factors.append(self.power())
-                if factors[-1] == number(0) and any(factor.op != "num" for factor in factors[:-1]):
-                    raise Unreadable("0 after a name: nobody multiplies so, but prose such as `for 0` reads so")
+                pair = factors[-2:]
+                if any(f.op == "num" and not f.value for f in pair) and any(f.op != "num" for f in pair):
+                    raise Unreadable("0 beside a name: nobody multiplies so, but prose such as `for 0` reads so")
             else:
                 return factors[0] if len(factors) == 1 else Node("mul", tuple(factors))
 

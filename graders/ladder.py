@@ -203,8 +203,8 @@ def _ask(gold: Node, answer: Node, gold_text: str, answer_text: str, question: Q
 
 
 def _readable(text: str) -> str:
-    r"""A normalized text as the grammar wants it: degrees as a factor, other units gone."""
-    return drop_units(text.replace("\\unit{degree}", "\\degree "))
+    r"""A normalized text as the grammar wants it: degrees and percents as factors, other units gone."""
+    return drop_units(text.replace("\\unit{degree}", "\\degree ").replace("\\unit{percent}", "*\\frac{1}{100}"))
 
 
 def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
@@ -218,7 +218,7 @@ def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
 
 
 # What else a constant of integration may be called, beside an answer that calls it C.
-_OTHER_CONSTANTS = ("c", "K", "k")
+_OTHER_CONSTANTS = ("c", "K", "k", "C_1")
 _INTEGRATED = frozenset(["x", "t", "u", "y", "z", "s", "r", "theta"])
 
 

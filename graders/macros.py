@@ -3,6 +3,8 @@ r"""LaTeX macros in one spelling: arguments with braces, one way to write a quot
 import math
 import re
 
+from graders.separators import join_digit_groups
+
 _TEXT_COMMAND = (
     r"\\(?:text(?:bf|it|rm|sf|tt|sc|normal|up|sl)?|mbox|hbox|math(?:rm|bf|it|sf|tt|cal|normal|frak|scr|bb)|boldsymbol|bm"
     r"|operatorname\*?|emph|boxed|fbox|underline|bold|pmb|vec|overrightarrow|hat|widehat|textcolor\{[^{}]{0,30}\})"
@@ -56,6 +58,7 @@ def _unwrapped(text: str) -> str:
 
 
 _WHOLE = re.compile(rf"(?:{_TEXT_COMMAND}\s*+)?\{{")
+_LISTS = re.compile(r"(?<!\\),")
 _BUILDER = re.compile(r"\\?[A-Za-z]{1,6}\s*+(?:\||:|\\mid)")
 _BRACE = re.compile(r"\\[\s\S]|[{}]")
 
@@ -73,7 +76,9 @@ def unwrap_whole(text: str) -> str:
         ):
             return text
         inner = text[opener.end() : -1].strip()
-        if _BUILDER.match(inner) or (text.startswith("{") and "," in inner):  # a set, written without its backslashes
+        if _BUILDER.match(inner) or (
+            text.startswith("{") and _LISTS.search(join_digit_groups(inner))
+        ):  # a set, written without its backslashes
             return text
         text = inner
     return text
@@ -219,9 +224,11 @@ def _balanced_ending(found: re.Match[str]) -> str:
     return "}" * max(0, extra)
 
 
+_BELOW, _ABOVE = r"_(?:\{(\d{1,3})\}|(\d))", r"\^(?:\{(\d{1,3})\}|(\d))"
 _CHOOSE = re.compile(
-    r"(?:\{\})?(?:\{([CAP])\}|(?<![A-Za-z\\}_^])([CAP])) ?(?:_(?:\{(\d{1,3})\}|(\d))\^(?:\{(\d{1,3})\}|(\d))|\^(?:\{(\d{1,3})\}|(\d))_(?:\{(\d{1,3})\}|(\d)))(?!\d)"
-    r"|(?:\{\})?(?<![A-Za-z\d)}])(?:\{\})?[_^](?:\{(\d{1,3})\}|(\d)) ?([CP]) ?_(?:\{(\d{1,3})\}|(\d))(?!\d)"
+    rf"(?:\{{\}})?(?:\{{([CAP])\}}|(?<![A-Za-z\\}}_^])([CAP])) ?(?:{_BELOW}{_ABOVE}|{_ABOVE}{_BELOW})(?!\d)"
+    r"|(?:\{\})?(?<![A-Za-z\d)}])(?:\{\})?[_^](?:\{(\d{1,3})\}|(\d)) ?([CP]) ?"
+    rf"{_BELOW}(?!\d)"
 )
 
 

@@ -4,7 +4,7 @@ import re
 
 from graders.words import is_prose, word_set
 
-_SUBSCRIPT = r"(?:_(?:\w|\\[A-Za-z]+|\{[^{}]{0,60}\}))?"
+_SUBSCRIPT = r"(?:_(?:\d{1,6}|\w|\\[A-Za-z]+|\{[^{}]{0,60}\}))?"
 _ACCENT = (
     r"\\(?:bar|dot|ddot|tilde|overline|widehat|overrightarrow|vec|hat|widetilde)\s*(?:\{ ?[A-Za-z]{1,4} ?\}|[A-Za-z])"
 )
@@ -32,11 +32,17 @@ _COMPOUND = re.compile(
 )
 _PHRASE = re.compile(r"[A-Za-z]++(?:[ -][A-Za-z]++){0,7}|[\u4e00-\u9fff]{1,12}")
 _NO_PHRASE = word_set(
-    "incorrect untrue isnt no not or and wrong false isn never neither nor sin cos tan log ln lim exp"
+    "incorrect untrue isnt no not or and wrong false isn never neither nor up least most half twice less more than over under"
+    " almost maybe possibly other anything but cannot impossible negative except excluding rejected root reciprocal minus"
+    " opposite between to from not-equal unequal sin cos tan log ln lim exp"
 )
 _CONSTANTS = frozenset(["e", "i", "\\pi", "\\infty"])
-# Commands that are no name by themselves.
-_NO_NAME = word_set("sum prod int lim sin cos tan cot sec csc log ln exp max min gcd lcm frac sqrt emptyset ldots")
+_GREEK = word_set(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon phi"
+    " varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar triangle angle"
+)
+# The commands that a name may be or begin with.
+_COMMANDS = _GREEK | word_set("bar dot ddot tilde overline widehat overrightarrow vec hat widetilde")
 _MATRIX_NAME = re.compile(r"[A-Z]_?\d?(?:\^(?:\{-1\}|\{?[T2]\}?|-1))?|\\?[A-Za-z]+|(?:\\?det|adj|rref)\(?[A-Z]\)?")
 
 
@@ -53,7 +59,7 @@ def _is_product(text: str) -> bool:
     """`xy` is a product, and `sum` a command; `AB`, `x_1`, `max`, `Total` and anything with brackets is not."""
     head = re.split(r"[(_^']", text, maxsplit=1)[0]
     if head.startswith("\\"):
-        return head[1:] in _NO_NAME
+        return head[1:].split("{")[0].split()[0] not in _COMMANDS
     if text.startswith("(") or len(head) < 2:
         return False
     if head.isupper() or is_prose(head):

@@ -42,7 +42,7 @@ _SWALLOWED = {
     "\f": ("f", "rac orall lat loor"),
     "\b": ("b", "egin inom eta ar oxed ot mod oldsymbol bf ig igl igr igcup ullet mathbb ackslash"),
     "\t": ("t", "ext extbf extit extrm imes heta an au ilde o frac riangle binom herefore"),
-    "\r": ("r", "ight ho angle floor ceil vert brace brack m"),
+    "\r": ("r", "ight ightarrow ho angle floor ceil vert brace brack m"),
     "\n": ("n", "eq abla otin eg ot mid parallel e(?=\\s*[-\\d\\\\])"),
     "\v": ("v", "ec arnothing arphi ert ee"),
     "\a": ("a", "lpha pprox ngle rcsin rccos rctan st"),
@@ -71,11 +71,13 @@ _SYNONYMS = {
     r"\longrightarrow": r"\to ", r"\simeq": r"\approx ", r"\thickapprox": r"\approx ", r"\degree": r"^\circ ",
     r"\percent": "%", r"\reals": r"\mathbb{R}", r"\R": r"\mathbb{R}", r"\Z": r"\mathbb{Z}", r"\prime": "'",
 }  # fmt: skip
+_CONSTANT = re.compile(r"\+ *+const(?:ant|\.)?(?![A-Za-z])")
 _NEGATED = re.compile(r"\\not\s*+(=|\\in(?![A-Za-z]))")
 _COMMAND = re.compile(r"\\[A-Za-z]++ ?")
 
 
 def _synonyms(text: str) -> str:
+    text = _CONSTANT.sub("+C", text)
     text = _NEGATED.sub(lambda found: "\\neq " if found[1] == "=" else "\\notin ", text)
     return _COMMAND.sub(lambda found: _SYNONYMS.get(found.group().rstrip(), found.group()), text)
 
@@ -112,7 +114,7 @@ _LEADING = re.compile(
     rf"|{_TEXT_OR_NOT}(?:{_ANNOUNCED})(?:\s*\}})?|{_CHINESE_LEAD})++",
     re.IGNORECASE,
 )
-_TRAILING = re.compile(r"(?:\\[,;:! ]|~|\s)++$|\\text\s*\{?\s*\(approx[a-z.]*\)\s*\}?$|\s\(approx[a-z.]*\)$")
+_TRAILING = re.compile(r"(?:\\\\|\\[,;:! ]|~|\s)++$|\\text\s*\{?\s*\(approx[a-z.]*\)\s*\}?$|\s\(approx[a-z.]*\)$")
 
 
 def _outside(text: str) -> str:
@@ -280,7 +282,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "plain-signs",
-        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots ", '"': "", "{:}": ":", "比": ":", "per cent": "percent"}),
+        _replacer({"<=": r"\leq ", ">=": r"\geq ", "!=": r"\neq ", "**": "^", "...": r"\ldots ", '"': "", "{:}": ":",
+                   "比": ":", "per cent": "percent"}),
         "the same signs as programs and keyboards write them",
         (("x<=1", r"x\leq 1"), ("x**2", "x^2"), ("0.3...", r"0.3\ldots ")),
     ),

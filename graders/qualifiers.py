@@ -111,6 +111,9 @@ def _bound_apart(gold: Qualified, answer: Qualified) -> tuple[frozenset[str], fr
 def domains_differ(gold: Qualified, answer: Qualified) -> bool:
     """Whether both say where their names come from, and not the same: whole numbers are not real numbers."""
     if gold.names and answer.names:
+        speaks = [bool(set(side.names) & letters_of(side.core)) for side in (gold, answer)]
+        if speaks[0] != speaks[1]:
+            return True  # `k\\pi, n\\in\\mathbb{Z}` does not say what k is
         return (bool(gold.domain and answer.domain) and gold.domain != answer.domain) or gold.limits != answer.limits
     # The whole numbers of a range are not the range.
     whole = [side.domain in ("Z", "N") and bool(re.search(r"[<>]|\\[lg]eq", side.core)) for side in (gold, answer)]

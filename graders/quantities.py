@@ -14,6 +14,7 @@ _JOIN = r"\s*+(?:/\s*\(?|\*|\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|-)?\s*+(?:\\[
 _PART = rf"(?:\\mu(?![A-Za-z])\s*+)?(?:{_GROUP}|\\Omega(?![A-Za-z]))(?:{_POWER})?(?:\s*\))?"
 _CHAIN = re.compile(rf"{_PART}(?:{_JOIN}{_PART}){{0,6}}")
 _FIRST = re.compile(_PART)
+_NAMED = re.compile(r"\{[\s~]*+[A-Za-zμΩ\u4e00-\u9fff]|\\Omega")
 _GROUPS = re.compile(_GROUP)
 # Where a group may begin, and what opens or closes a macro's argument, inside which a roman letter is a name.
 _SCAN = re.compile(r"\\(?:text|mbox|mathrm|hbox|operatorname|rm|mu|Omega)[^\\{}]{0,8}(?=\{|\\|\s|$)|\\[\s\S]|[{}]")
@@ -70,6 +71,8 @@ def _unit_fraction(found: re.Match[str]) -> str:
 
 def _unit_of(text: str, start: int, chain: re.Match[str], depth: int) -> tuple[int, str]:
     """The end of the longest part of a chain of groups that is a unit, and the unit; the end of the chain and "" if none."""
+    if not _NAMED.search(chain.group()):
+        return chain.end(), ""
     first = _FIRST.match(text, start)
     before = text[max(0, start - 80) : start]
     for found in (chain, first):

@@ -104,6 +104,9 @@ def _spans(value: Value, name: str, order: Order) -> list[Span] | None:
     if value.kind not in ("union", "list") or value.mark == "signs" or not 1 < len(value.parts) <= MAX_SPANS:
         return None
     value = _spell_exceptions(value)
+    relations = [part.kind == "relation" for part in value.parts]
+    if value.mark in (",", ";") and any(relations) and not all(relations):
+        return None  # `x = [0,1], y = 7` is no set of numbers
     pieces = [_spans(part, name, order) for part in value.parts]
     known = [piece for piece in pieces if piece is not None]
     return _joined(value, known, order) if len(known) == len(pieces) else None

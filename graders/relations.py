@@ -27,7 +27,7 @@ def readings(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> I
     signs = value.mark.split()
     both_named = assignments(value) is not None and assignments(other) is not None
     chain = assignments(value) if value.kind == "relation" and other.kind == "sequence" else None
-    if chain is not None and len(value.parts) > 2:  # `x = y = 1` against `(1, 1)`
+    if chain is not None:  # `x = y = 1` and `(y,x) = (1,2)` against a point
         yield Value("sequence", "", tuple(in_order(chain)), "()")
         return
     if value.kind != "relation" or other.kind == "relation" or both_named or not _EQUALITIES.issuperset(signs):
@@ -245,7 +245,7 @@ def names_clash(gold: Value, answer: Value) -> bool:
         return False
     if len(ours) == len(theirs) == 1:
         (one,), (other,) = ours, theirs
-        if "y" in (one, other) and "()" in one + other or one.removesuffix("()") == other.removesuffix("()"):
+        if ("y" in (one, other) and "()" in one + other) or one.removesuffix("()") == other.removesuffix("()"):
             return False  # `y = 2x` and `f(x) = 2x`
         # `y = 2x` and `x = y/2` are one equation.
         return one not in letters_of(answer.text) or other not in letters_of(gold.text)

@@ -4,7 +4,7 @@ import re
 
 # Signs that only ever group the digits of one number, and a single space or thin space. A comma before a space
 # separates a list, whatever kind of space it is.
-_GROUPS = re.compile(r"(?<![\d.])([1-9]\d{0,2})((?:(?:\{,\}(?:\\!)?|,\\! ?|\\[!,:; ]|[ ~])\d{3})++)(?!\d)")
+_GROUPS = re.compile(r"(?<![\d.])([1-9]\d{0,2})((?:(?:\{,\}(?:\\!)?|,\\! ?|\\[!,:; ]|[ ~])\d{3})++)(?!\d| ?/)")
 _MARK = re.compile(r"\\[\s\S]|[()\[\]{}]|,(\s|~|\\[,;: ]|\\quad|$)?|;")
 _RUN = re.compile(r"(?<![\d.,])\d++(?:,\d++)++(?!,?\d)")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})++")

@@ -349,7 +349,7 @@ def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | No
 
 _MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|.@{} ]*\})?([\s\S]*)\\end\{\1\}")
 _ROWS = re.compile(
-    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|eqnarray\*?|array|matrix)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
+    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|array|matrix)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
 )
 _ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]{0,20}\])?")
 
@@ -365,7 +365,7 @@ def _read_matrix(text: str, depth: int) -> Value | None:
         value = read(text[: turned.start()], depth - 1)
         return _transposed(value) if value.kind == "matrix" or value.mark in ("()", "[]") else None
     scaled = _SCALED.match(text)
-    if scaled and scaled[1] and "\\begin" in text:
+    if scaled and scaled[1] and not re.search(r"(?<!\\)\b[A-Za-z]{3}", scaled[1]):
         value = read(text[scaled.end() :], depth - 1)
         factor = f"{scaled[1]}1" if scaled[1] == "-" else scaled[1]
         return _times(factor, value, depth) if value.kind == "matrix" else None

@@ -29,7 +29,8 @@ _GREEK = {
 # Sentences round an answer, and words between its parts. Names of units are in `units`.
 _CHINESE = {
     "和": " and ", "与": " and ", "及": " and ", "且": " and ", "或者": " or ", "或": " or ",
-    "为整数": " is an integer", "是整数": " is an integer", "为实数": " is real", "无解": r"\emptyset ", "空集": r"\emptyset ", "全体实数": r"\mathbb{R}", "一切实数": r"\mathbb{R}",
+    "为整数": " is an integer", "是整数": " is an integer", "为实数": " is real", "无解": r"\emptyset ", "空集": r"\emptyset ",
+    "全体实数": r"\mathbb{R}", "一切实数": r"\mathbb{R}",
     "负无穷": r"-\infty ", "正无穷": r"+\infty ", "无穷大": r"\infty ", "根号": "√",
 }  # fmt: skip
 # Whole blocks whose signs have one plain meaning: full width, bold and italic letters of formulas, roman numerals.

@@ -229,16 +229,18 @@ def _atom(word: str) -> str | None:
     return _CANONICAL.get(word) or _CANONICAL.get(word.lower())
 
 
-def _written(powers: Counter[str]) -> str:
-    """The canonical name of a product of powers; of counted things and unspecific units the power does not matter."""
+def _written(powers: Counter[str]) -> str | None:
+    """The canonical name of a product of powers; None for a square of counted things."""
     if set(powers) <= {"unit", "count"}:
-        return "count" if powers["count"] > 0 else f"unit^{powers['unit']}" if powers["unit"] > 1 else "unit"
+        if min(powers.values()) < 1 or powers["count"] > 1:
+            return None
+        return "count" if powers["count"] else f"unit^{powers['unit']}" if powers["unit"] > 1 else "unit"
     total = Counter[str]()
     for name, power in powers.items():
         for part, exponent in _factors(_DERIVED.get(name, name)):
             total[part] += power * exponent
     parts = sorted((name, power) for name, power in total.items() if power)
-    return "*".join(name if power == 1 else f"{name}^{power}" for name, power in parts) or "unit"
+    return "*".join(name if power == 1 else f"{name}^{power}" for name, power in parts) or None
 
 
 def _factors(dimension: str) -> list[tuple[str, int]]:

@@ -12,7 +12,8 @@ def word_set(words: str) -> frozenset[str]:
 _LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([A-Ja-j])\)|([A-Ja-j])([.):]?))", re.IGNORECASE)
 # After the letter comes what it stands for. An operator right after a bracket makes it a formula: `(A)-5`.
 _LETTER_WITH_TEXT = re.compile(
-    r"(?:\(([A-J])\)(?!\s*(?:[-,;/+*^=<>&|!]|[A-Za-z]$))|([A-J])(?:\.(?!\S?\d)|[:)]))\s*(?![,;/+*^=<>&|!])([\s\S]+)"
+    r"(?:\(([A-J])\)(?!\s*(?:[-,;/+*^=<>&|!]|[A-Za-z]$))|([A-J])(?:\.(?!\S?\d)|[:)]))"
+    r"\s*(?![,;/+*^=<>&|!]|and |or |if |\\(?:neq|approx|leq|geq|pm|\\)|和|或)([\s\S]+)"
 )
 _HEDGES = word_set(
     "or not wrong incorrect false untrue none neither nor isn't isnt never cannot unlikely eliminated excluded invalid"
