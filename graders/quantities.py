@@ -14,7 +14,7 @@ _JOIN = r"\s*+(?:/\s*\(?|\*|\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|-)?\s*+(?:\\[
 _PART = rf"(?:\\mu(?![A-Za-z])\s*+)?(?:{_GROUP}|\\Omega(?![A-Za-z]))(?:{_POWER})?(?:\s*\))?"
 _CHAIN = re.compile(rf"{_PART}(?:{_JOIN}{_PART}){{0,6}}")
 _FIRST = re.compile(_PART)
-_NAMED = re.compile(r"\{[\s~]*+[A-Za-zμΩ\u4e00-\u9fff]|\\Omega")
+_NAMED = re.compile(r"\{[\s~]*+(?:[A-Za-zμΩ\u4e00-\u9fff]|\\mu)|\\Omega")
 _GROUPS = re.compile(_GROUP)
 # Where a group may begin, and what opens or closes a macro's argument, inside which a roman letter is a name.
 _SCAN = re.compile(r"\\(?:text|mbox|mathrm|hbox|operatorname|rm|mu|Omega)[^\\{}]{0,8}(?=\{|\\|\s|$)|\\[\s\S]|[{}]")
@@ -74,6 +74,8 @@ def _unit_of(text: str, start: int, chain: re.Match[str], depth: int) -> tuple[i
     if not _NAMED.search(chain.group()):
         return chain.end(), ""
     first = _FIRST.match(text, start)
+    if first and not canonical_unit(_plain(first.group())) and "\\Omega" not in chain.group():
+        return first.end(), ""  # what follows cannot make a unit of it
     before = text[max(0, start - 80) : start]
     for found in (chain, first):
         plain = _plain(found.group()) if found else ""
