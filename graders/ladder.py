@@ -196,7 +196,8 @@ def _ask(gold: Node, answer: Node, gold_text: str, answer_text: str, question: Q
     if question == "rounds":
         return algebra.rounds_to(answer, Fraction(gold_text), decimal_places(gold_text))
     if question == "near":
-        return algebra.is_near(gold, answer, decimal_places(answer_text))
+        is_decimal = canonical_decimal(answer_text) is not None
+        return is_decimal and algebra.is_near(gold, answer, decimal_places(answer_text))
     if question == "less":
         return algebra.is_less(gold, answer)
     return algebra.proportional(gold, answer, positive=question == "positive")

@@ -9,6 +9,7 @@ from graders.names import bare_name, called, is_matrix_name, is_name, is_phrase,
 from graders.numeric import decimal_places, parse_number, same_number
 from graders.ranges import reverse
 from graders.structure import Value, read
+from graders.units import conversion
 
 Same = Callable[[Value, Value], bool | None]
 
@@ -104,7 +105,8 @@ def same_equations(gold: Value, answer: Value, formulas: Formulas, same: Same) -
     gold, answer = shorten(gold, formulas), shorten(answer, formulas)
     if gold.mark == answer.mark == "\\approx" and not is_name(gold.parts[0].text):
         consistent = _holds(answer.parts[0], answer.parts[1], "\\approx", formulas)
-        return consistent and same(gold.parts[0], answer.parts[0])
+        alike = conversion(gold.parts[-1].unit, answer.parts[-1].unit) == 1
+        return consistent and alike and same(gold.parts[0], answer.parts[0])
     named = _same_named(gold, answer, same)
     if named is not None:
         return named
