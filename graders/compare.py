@@ -8,14 +8,14 @@ some formula on which the decision depends could not be judged.
 import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain, pairwise
 
 from graders import ranges
+from graders.clocks import is_clock, same_clocks
 from graders.formulas import same_formula
 from graders.logic import Formulas, every, some
 from graders.names import letters_of, rename
-from graders.numeric import canonical_decimal, parse_number
+from graders.numeric import canonical_decimal
 from graders.qualifiers import domains_differ, renamings, split_qualifier
 from graders.relations import (
     assignments,
@@ -27,13 +27,12 @@ from graders.relations import (
     same_equations,
     stated_names,
 )
-from graders.structure import MAX_DEPTH, Value, open_builder, read
+from graders.structure import open_builder, read
 from graders.units import conversion
+from graders.value import MAX_DEPTH, Value
 from graders.words import same_choice, same_words
 
 MAX_UNMATCHED = 24  # parts of an unordered pair left after exact matches; the rest is quadratic
-_CLOCK = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))? ?([ap])\.? ?m\.?", re.IGNORECASE)
-_HALF_OF_DAY = re.compile(r"[ap]\.? ?m\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def compare(gold: str, answer: str, formulas: Formulas) -> Decision:
     if same_words(gold, answer):
         return Decision(True, "structure:words")
     if is_clock(gold) or is_clock(answer):
-        return Decision(_same_clocks(gold, answer), "structure:clock")
+        return Decision(same_clocks(gold, answer), "structure:clock")
     (gold, name), (answer, other) = open_builder(gold), open_builder(answer)
     if name and other and name != other and name not in letters_of(answer):
         answer = rename(answer, {other: name})
@@ -260,46 +259,17 @@ def _same_ranges(gold: Value, answer: Value, formulas: Formulas, depth: int) -> 
 
 def _same_real_sets(gold: Value, answer: Value, name: str, formulas: Formulas, depth: int) -> bool | None:
     def order(left: Value, right: Value) -> int | None:
-        return _order_of_ends(left, right, formulas)
+        return ranges.order_of_ends(left, right, formulas)
 
     try:
         left, right = ranges.real_set(gold, name, order), ranges.real_set(answer, name, order)
     except ranges.Unordered:
         left, right = ranges.loose_spans(gold, name), ranges.loose_spans(answer, name)
         if left is not None and right is not None and len(left) == len(right) > 1:
-            return _unordered(_as_values(left), _as_values(right), formulas, depth)
+            return _unordered(ranges.as_values(left), ranges.as_values(right), formulas, depth)
     if left is None or right is None or len(left) != len(right):
         return False
-    return _ordered(_as_values(left), _as_values(right), formulas, depth)
-
-
-def _as_values(spans: list[ranges.Span]) -> list[Value]:
-    """Spans as intervals without a text, part by part; a point as a set."""
-    return [
-        Value("set", "", (span.low,)) if span.low.text == span.high.text
-        else Value("sequence", "", (span.low, span.high), "(["[span.has_low] + ")]"[span.has_high])
-        for span in spans
-    ]  # fmt: skip
-
-
-def _order_of_ends(left: Value, right: Value, formulas: Formulas) -> int | None:
-    """-1, 0 or 1 as one end is smaller than, equal to or larger than another; None if they are no real numbers."""
-    low, high = (_infinite(value.text) for value in (left, right))
-    if low or high:
-        return (low > high) - (low < high)
-    numbers: list[Fraction | None] = [parse_number(value.text) for value in (left, right)]
-    if numbers[0] is not None and numbers[1] is not None:
-        return (numbers[0] > numbers[1]) - (numbers[0] < numbers[1])
-    if left.kind != "formula" or right.kind != "formula":
-        return None
-    less = formulas(left.text, right.text, "less")
-    if less is None:
-        return 0 if formulas(left.text, right.text, "equal") else None
-    return -1 if less else 1
-
-
-def _infinite(text: str) -> int:
-    return {r"\infty": 1, r"+\infty": 1, r"-\infty": -1}.get(text.replace(" ", ""), 0)
+    return _ordered(ranges.as_values(left), ranges.as_values(right), formulas, depth)
 
 
 def _same_ratios(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
@@ -318,22 +288,6 @@ def _ratio_and_formula(gold: Value, answer: Value, formulas: Formulas, depth: in
     texts = [_quotients(value)[0] if value.kind == "ratio" else value.text for value in (gold, answer)]
     ratio, other = (gold, answer) if gold.kind == "ratio" else (answer, gold)
     return len(ratio.parts) == 2 and not other.unit and formulas(texts[0], texts[1], "equal")
-
-
-def is_clock(text: str) -> bool:
-    """Whether a text is a time of the day: it says am or pm."""
-    return len(text) < 20 and _CLOCK.fullmatch(text) is not None
-
-
-def _same_clocks(gold: str, answer: str) -> bool:
-    """Times are equal by hours, minutes and seconds; am and pm may be left out on one side."""
-    texts = [(text, _HALF_OF_DAY.search(text)) for text in (gold, answer)]
-    clocks = [_CLOCK.fullmatch(text if half else f"{text} am") for text, half in texts if len(text) < 20]
-    if len(clocks) < 2 or clocks[0] is None or clocks[1] is None:
-        return False
-    halves = {half[0][0].lower() for _, half in texts if half}
-    left, right = ([int(part or 0) for part in clock.groups()[:3]] for clock in clocks if clock)
-    return left == right and len(halves) < 2
 
 
 def _same_bases(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:

@@ -3,7 +3,8 @@
 from graders.batch import grade_answer
 from graders.ladder import MAX_ANSWER_CHARS, climb, unbox
 from graders.normalize import RULES
-from graders.structure import Value, read
+from graders.structure import read
+from graders.value import Value
 
 MAX_SHOWN_CHARS = 200  # of one value in the printed ladder
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 from graders.logic import Formulas, some
 from graders.numeric import decimal_places, parse_number, same_number
 from graders.quantities import letter_unit
-from graders.structure import Value
 from graders.units import conversion, same_unit, units_differ
+from graders.value import Value
 from graders.words import is_prose, same_words
 
 # A gold decimal stands for an irrational answer that rounds to it from this many decimals on: `3.14` is not pi.

@@ -3,10 +3,13 @@ r"""Sets of real numbers: intervals, conditions on one variable, and what "and",
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cmp_to_key
 
+from graders.logic import Formulas
 from graders.names import is_variable
-from graders.structure import REALS, Value
+from graders.numeric import parse_number
+from graders.value import REALS, Value
 
 # Which of two ends is the smaller one: -1, 0 or 1; None where that cannot be said.
 Order = Callable[[Value, Value], int | None]
@@ -256,3 +259,32 @@ def _complement(spans: list[Span]) -> list[Span]:
             found.append(Span(low, has_low, span.low, not span.has_low))
         low, has_low = span.high, not span.has_high
     return found if low is HIGH else [*found, Span(low, has_low, HIGH, False)]
+
+
+def as_values(spans: list[Span]) -> list[Value]:
+    """Spans as intervals without a text, part by part; a point as a set."""
+    return [
+        Value("set", "", (span.low,)) if span.low.text == span.high.text
+        else Value("sequence", "", (span.low, span.high), "(["[span.has_low] + ")]"[span.has_high])
+        for span in spans
+    ]  # fmt: skip
+
+
+def order_of_ends(left: Value, right: Value, formulas: Formulas) -> int | None:
+    """-1, 0 or 1 as one end is smaller than, equal to or larger than another; None if they are no real numbers."""
+    low, high = (_infinite(value.text) for value in (left, right))
+    if low or high:
+        return (low > high) - (low < high)
+    numbers: list[Fraction | None] = [parse_number(value.text) for value in (left, right)]
+    if numbers[0] is not None and numbers[1] is not None:
+        return (numbers[0] > numbers[1]) - (numbers[0] < numbers[1])
+    if left.kind != "formula" or right.kind != "formula":
+        return None
+    less = formulas(left.text, right.text, "less")
+    if less is None:
+        return 0 if formulas(left.text, right.text, "equal") else None
+    return -1 if less else 1
+
+
+def _infinite(text: str) -> int:
+    return {r"\infty": 1, r"+\infty": 1, r"-\infty": -1}.get(text.replace(" ", ""), 0)

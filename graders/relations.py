@@ -8,8 +8,9 @@ from graders.logic import Formulas, every, some
 from graders.names import bare_name, called, is_matrix_name, is_name, is_phrase, letters_of, rename, tuple_names
 from graders.numeric import decimal_places, parse_number, same_number
 from graders.ranges import reverse
-from graders.structure import Value, read
+from graders.structure import read
 from graders.units import conversion
+from graders.value import Value
 
 Same = Callable[[Value, Value], bool | None]
 
@@ -65,12 +66,8 @@ def _is_named(left: Value, right: Value, other: Value) -> bool:
         return True
     if left.kind == "ratio" and all(is_name(part.text) for part in left.parts):
         return True  # `a:b = 2:3`
-    return is_name(left.text) and not (is_name(right.text) and not is_name(other.text) and right.kind == "formula"
-                                       and not _is_value_name(right, other))  # fmt: skip
-
-
-def _is_value_name(right: Value, other: Value) -> bool:
-    return right.text == other.text
+    names_only = right.kind == "formula" and is_name(right.text) and not is_name(other.text)
+    return is_name(left.text) and not names_only
 
 
 def _holds(left: Value, right: Value, sign: str, formulas: Formulas) -> bool:
@@ -96,7 +93,7 @@ def shorten(value: Value, formulas: Formulas) -> Value:
         return value
     if any(is_name(part.text) for part in value.parts[1:-1]):
         return value  # `x = y = 1` says more
-    found = list(_values(replace(value, parts=value.parts), Value("formula"), formulas, False))
+    found = list(_values(value, Value("formula"), formulas, is_gold=False))
     return replace(value, parts=(value.parts[0], found[0]), mark="=") if found else value
 
 

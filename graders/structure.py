@@ -5,35 +5,13 @@ numeral in a base, or a plain formula. What the parts of two answers are to each
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from graders.names import is_name, is_phrase
+from graders.tables import MATRIX, read_cells, read_matrix, read_rows
+from graders.value import MAX_DEPTH, MAX_PARTS, REALS, Marks, Value, encloses, split_at, top_level
 
-MAX_PARTS = 400  # of one list, set or tuple, and cells of a matrix: more is no answer but a flood
-MAX_DEPTH = 12  # nesting of structures; real answers have 3
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One structured answer. `kind` is formula, list, set, sequence, union, matrix, relation, ratio or base."""
-
-    kind: str
-    text: str = ""
-    parts: tuple["Value", ...] = ()
-    # sequence: its two brackets; relation: its signs; matrix: its number of columns; union: its operation;
-    # list: its separator, "signs" where one formula stands for two, ":" where one value is written twice
-    mark: str = ""
-    unit: str = ""  # trailing unit of the whole, canonical; empty when none is written
-
-
-Marks = list[tuple[int, int, str]]
-
-_MARKS = re.compile(
-    r"\\begin\{\w+\*?\}|\\end\{\w+\*?\}|\\[A-Za-z]+|\\[\s\S]|[()\[\]{},;:=<>&]|(?<![A-Za-z])(?:and|or)(?![A-Za-z])|\bU\b"
-)
-_OPENS, _CLOSES = frozenset(["(", "[", "{", "\\{"]), frozenset([")", "]", "}", "\\}"])
 _ORDERS = frozenset(["<", ">", "\\leq", "\\geq", "\\neq"])
 _RELATIONS = _ORDERS | {
     "=", "\\approx", "\\equiv", "\\sim", "\\parallel", "\\perp", "\\cong", "\\subset", "\\supset", "\\subseteq", "\\supseteq",
@@ -42,7 +20,6 @@ _UNIONS = ("\\cup", "U"), ("\\cap",), ("\\setminus",)
 _UNIT = re.compile(r"\\unit\{([^{}]*+)\}\s*+")
 _ENDS_IN_ANGLE = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?:\^\d|\^\{[^{}]*\})? ?[^-+*/(){}=<>,]*$")
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{(\d+)\}|(\d))")
-REALS = Value("sequence", r"\mathbb{R}", (Value("formula", r"-\infty"), Value("formula", r"\infty")), "()")
 _HALVES = re.compile(r"\\mathbb\{R\}(?:\^\{?([+-])\}?|_(?:\{|(?=[+-]))(>0|\+|<0|-|\\geq ?0|\\leq ?0)\}?)")
 _ALL_REALS = frozenset(
     [r"\mathbb{R}", r"\{\mathbb{R}\}", "all real numbers", "all reals", "real numbers", "all real", "the real numbers",
@@ -61,13 +38,13 @@ def read(text: str, depth: int = MAX_DEPTH) -> Value:
     if depth == 0:
         return Value("formula", text)
     text = _in_one_notation(text)
-    marks = _top_level(text)
+    marks = top_level(text)
     for reader in (_read_twice, _read_list, _read_union, _read_member, _read_relation, _read_ratio):
         value = reader(text, marks, depth)
         if value is not None:
             return value
     text, unit = _split_unit(text)
-    for whole in (_read_rows, _read_bracketed, _read_matrix, _read_signs, _read_base):
+    for whole in (_read_tabular, _read_bracketed, _read_factored, _read_signs, _read_base):
         value = whole(text, depth)
         if value is not None:
             return replace(value, unit=unit)
@@ -117,39 +94,16 @@ def _split_unit(text: str) -> tuple[str, str]:
     return rest, unit
 
 
-def _top_level(text: str) -> Marks:
-    """Separators and relation signs outside all brackets: (start, end, sign)."""
-    found, depth = [], 0
-    for mark in _MARKS.finditer(text):
-        sign = mark.group()
-        if sign in _OPENS or sign.startswith("\\begin"):
-            depth += 1
-        elif sign in _CLOSES or sign.startswith("\\end"):
-            depth -= 1
-        elif depth == 0:
-            found.append((mark.start(), mark.end(), sign))
-    return found
-
-
-def _split(text: str, marks: Marks, signs: Iterable[str]) -> list[str]:
-    pieces, start = [], 0
-    for begin, end, sign in marks:
-        if sign in signs:
-            pieces.append(text[start:begin].strip())
-            start = end
-    return [*pieces, text[start:].strip()]
-
-
 def _read_list(text: str, marks: Marks, depth: int) -> Value | None:
     signs = {sign for _, _, sign in marks}
     if not signs & {";", ",", "and", "or", "\\\\"}:
         return None
     if signs & {"and", "or"}:
         text = re.sub(r",\s*(and|or)(?![A-Za-z])", r" \1", text)  # the comma before the last "and"
-        marks = _top_level(text)
+        marks = top_level(text)
         signs = {sign for _, _, sign in marks}
     separators = _separators(text, marks, signs)
-    pieces = _split(text, marks, separators)
+    pieces = split_at(text, marks, separators)
     if len(pieces) > MAX_PARTS or not all(pieces):
         return Value("formula", text)
     mark = "and" if "and" in separators and signs & _ORDERS else separators[-1]
@@ -161,7 +115,7 @@ def _separators(text: str, marks: Marks, signs: set[str]) -> list[str]:
     if signs & {";", "\\\\"}:
         return [";" if ";" in signs else "\\\\"]
     if "or" in signs and signs & _RELATIONS:
-        nested = all("," in piece or "and" in piece for piece in _split(text, marks, ["or"]))
+        nested = all("," in piece or "and" in piece for piece in split_at(text, marks, ["or"]))
         if ("and" in signs and signs & _ORDERS) or nested:
             return ["or"]
     return [sign for sign in (",", "and", "or") if sign in signs]
@@ -186,8 +140,8 @@ def _read_union(text: str, marks: Marks, depth: int) -> Value | None:
         ]
         if not between:
             continue
-        pieces = _split(text, between, signs)
-        left = _split(pieces[0], _top_level(pieces[0]), ["\\in", "="])
+        pieces = split_at(text, between, signs)
+        left = split_at(pieces[0], top_level(pieces[0]), ["\\in", "="])
         if len(left) == 2 and is_name(left[0]):
             pieces[0] = left[1]
         if not all(pieces) or len(pieces) > MAX_PARTS:
@@ -198,7 +152,7 @@ def _read_union(text: str, marks: Marks, depth: int) -> Value | None:
 
 def _read_member(text: str, marks: Marks, depth: int) -> Value | None:
     for sign in ("\\in", "\\notin"):
-        pieces = _split(text, marks, [sign])
+        pieces = split_at(text, marks, [sign])
         if len(pieces) == 2 and is_name(pieces[0]) and pieces[1]:
             value = read(pieces[1], depth - 1)
             return value if sign == "\\in" else Value("union", text, (REALS, value), "\\setminus")
@@ -211,7 +165,7 @@ def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
         return None
     if "\\pmod" not in text:
         signs = ["=" if sign == "\\equiv" else sign for sign in signs]
-    pieces = _split(text, marks, _RELATIONS)
+    pieces = split_at(text, marks, _RELATIONS)
     if not all(pieces) or len(pieces) > MAX_PARTS:
         return Value("formula", text)
     if signs == ["="] and "\\pm" in text and is_name(pieces[0]):
@@ -221,7 +175,7 @@ def _read_relation(text: str, marks: Marks, depth: int) -> Value | None:
 
 def _read_twice(text: str, marks: Marks, depth: int) -> Value | None:
     """Words, a colon and an interval: the interval. A condition before the colon has to be the same set of numbers."""
-    pieces = _split(text, marks, [":"]) if any(sign == ":" for _, _, sign in marks) else []
+    pieces = split_at(text, marks, [":"]) if any(sign == ":" for _, _, sign in marks) else []
     if len(pieces) != 2 or not pieces[1].startswith(("(", "[", "\\{", "\\mathbb{R}", "\\emptyset")):
         return None
     value = read(pieces[1], depth - 1)
@@ -241,7 +195,7 @@ _SPOKEN_RATIO = re.compile(r"(\d+(?:\.\d+)?) ?to ?(\d+(?:\.\d+)?)")
 
 def _read_ratio(text: str, marks: Marks, depth: int) -> Value | None:
     spoken = _SPOKEN_RATIO.fullmatch(text)
-    pieces = [spoken[1], spoken[2]] if spoken else _split(text, marks, [":"])
+    pieces = [spoken[1], spoken[2]] if spoken else split_at(text, marks, [":"])
     if not 2 <= len(pieces) <= MAX_PARTS or not all(pieces):
         return None
     parts = tuple(read(piece, depth - 1) for piece in pieces)
@@ -262,23 +216,23 @@ def _read_bracketed(text: str, depth: int) -> Value | None:
         return _half_line(half[1] or half[2])
     if plain in _EMPTY:
         return Value("set", "\\emptyset")
-    if _POINT.match(text) and _encloses(text[text.index("(") :]):
+    if _POINT.match(text) and encloses(text[text.index("(") :]):
         label, place = text[: text.index("(")], text[text.index("(") :]
         return Value("relation", text, (Value("formula", label), read(place, depth - 1)), "=")
     braces = text.startswith("\\{") and text.endswith("\\}")
     width = 2 if braces else 1
-    if len(text) < 2 * width or not (braces or (text[0] in "([{" and text[-1] in ")]}")) or not _encloses(text):
+    if len(text) < 2 * width or not (braces or (text[0] in "([{" and text[-1] in ")]}")) or not encloses(text):
         return None
     inner = text[width:-width].strip()
-    if inner.startswith("\\begin{") and text[0] + text[-1] in ("()", "[]", "\\}", "{}") and _MATRIX.fullmatch(inner):
-        return _read_cells(inner, depth)
-    marks = _top_level(inner)
+    if inner.startswith("\\begin{") and text[0] + text[-1] in ("()", "[]", "\\}", "{}") and MATRIX.fullmatch(inner):
+        return read_cells(inner, depth, read)
+    marks = top_level(inner)
     if braces or text[0] == "{":
         builder = not braces and re.search(r"[<>=]|\\[lgn]eq", inner) is not None
         return _read_set(inner, marks, depth, braces or builder)
     if not any(sign in (",", ";") for _, _, sign in marks):
         return read(inner, depth - 1) if text[0] == "(" and text[-1] == ")" else None
-    pieces = _split(inner, marks, [";"] if any(sign == ";" for _, _, sign in marks) else [","])
+    pieces = split_at(inner, marks, [";"] if any(sign == ";" for _, _, sign in marks) else [","])
     if len(pieces) > MAX_PARTS or not all(pieces):
         return None
     parts = tuple(read(piece, depth - 1) for piece in pieces)
@@ -307,17 +261,6 @@ def _expand_signs(value: Value) -> Value:
     return Value("list", value.text, tuple(replace(value, text="", parts=parts) for parts in choices), "signs")
 
 
-def _encloses(text: str) -> bool:
-    """Whether the first bracket of a text is closed by its last one."""
-    depth, pos = 0, 0
-    for mark in _MARKS.finditer(text):
-        depth += (mark.group() in _OPENS) - (mark.group() in _CLOSES)
-        pos = mark.end()
-        if depth == 0:
-            break
-    return depth == 0 and pos == len(text)
-
-
 _BUILDER = re.compile(
     r"((?:\\[a-z]+ ?|[A-Za-z])'*(?:_(?:\w|\{[^{}]{0,20}\}))?|\([a-z],[a-z]\))(?:\\in\\mathbb\{R\})?[|:]"
 )
@@ -327,7 +270,7 @@ def open_builder(text: str) -> tuple[str, str]:
     r"""What `\{x | x>0\}` says of its members, and their name; of any other text the text itself, and ""."""
     inner = text[2:-2] if text.startswith("\\{") and text.endswith("\\}") else ""
     builder = _BUILDER.match(inner)
-    if builder is None or not _encloses(text):
+    if builder is None or not encloses(text):
         return text, ""
     names, rest = re.findall(r"\\?[A-Za-z]+", builder[1]), inner[builder.end() :]
     if not all(name in rest for name in names):
@@ -347,89 +290,12 @@ def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | No
     return Value("set", whole, value.parts) if value.kind == "list" else None
 
 
-_MATRIX = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix|array)\}(?:\{[lcr|.@{} ]*\})?([\s\S]*)\\end\{\1\}")
-_ROWS = re.compile(
-    r"(\\\{|\{)?\\begin\{(d?cases|aligned|align\*?|gathered|split|array|matrix)\}(?:\{[lcr|. ]*\})?([\s\S]*)\\end\{\2\}(?:\\\})?"
-)
-_ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]{0,20}\])?")
+def _read_tabular(text: str, depth: int) -> Value | None:
+    return read_rows(text, depth, read)
 
 
-_TRANSPOSED = re.compile(r"\^(?:\{ ?(?:T|\\top|\\intercal|\\mathsf\{T\}) ?\}|T|\\top|\\intercal)$")
-_SCALED = re.compile(r"(-?[^\\+,;=<>&(\[]*(?:\\(?:frac|sqrt|pi)[^\\+,;=<>&(\[]*){0,3})\*? ?(?=[(\[]?\\begin\{)")
-
-
-def _read_matrix(text: str, depth: int) -> Value | None:
-    """A matrix, also one with a factor before it, or transposed."""
-    turned = _TRANSPOSED.search(text)
-    if turned:
-        value = read(text[: turned.start()], depth - 1)
-        return _transposed(value) if value.kind == "matrix" or value.mark in ("()", "[]") else None
-    scaled = _SCALED.match(text)
-    if scaled and scaled[1] and not re.search(r"(?<!\\)\b[A-Za-z]{3}", scaled[1]):
-        value = read(text[scaled.end() :], depth - 1)
-        factor = f"{scaled[1]}1" if scaled[1] == "-" else scaled[1]
-        return _times(factor, value, depth) if value.kind == "matrix" else None
-    return _read_cells(text, depth)
-
-
-def _times(factor: str, matrix: Value, depth: int) -> Value:
-    cells = tuple(read(f"({factor})*({cell.text})", depth - 1) for cell in matrix.parts)
-    return replace(matrix, text="", parts=cells)
-
-
-def _transposed(value: Value) -> Value:
-    columns = int(value.mark) if value.kind == "matrix" else len(value.parts)
-    rows = len(value.parts) // columns
-    cells = tuple(value.parts[row * columns + column] for column in range(columns) for row in range(rows))
-    return Value("matrix", "", cells, str(rows))
-
-
-def _read_cells(text: str, depth: int) -> Value | None:
-    found = _MATRIX.fullmatch(text)
-    if found is None or found[1] in ("vmatrix", "Vmatrix"):  # bars are a determinant
-        return None
-    rows = [row for row in _ROW_BREAK.split(found[2].replace("\\hline", "")) if row.strip()]
-    cells = [_split(row, _top_level(row), ["&"]) for row in rows]
-    if not cells or len({len(row) for row in cells}) != 1 or len(cells) * len(cells[0]) > MAX_PARTS:
-        return None
-    return Value("matrix", text, tuple(read(cell, depth - 1) for row in cells for cell in row), str(len(cells[0])))
-
-
-def _read_rows(text: str, depth: int) -> Value | None:
-    """A system, or a function by cases: rows one under the other behind one brace, or aligned."""
-    found = _ROWS.fullmatch(text)
-    if found is None:
-        return None
-    rows = list[str]()
-    for row in (row.strip(" ,;.") for row in _ROW_BREAK.split(found[3])):
-        if rows and re.match(r"&? ?=", row):
-            rows[-1] += row.lstrip("& ")  # `x &= 2+3 \\\\ &= 5` goes on
-        elif row:
-            rows.append(row)
-    braced = found[1] == "\\{" and not text.endswith("\\}")
-    if not 1 <= len(rows) <= MAX_PARTS or (
-        found[2] in ("array", "matrix") and not braced and len(rows) > 1 and not all("=" in row for row in rows)
-    ):
-        return None
-    values = tuple(_read_row(row, depth) for row in rows)
-    return values[0] if len(values) == 1 else Value("list", text, values, ",")
-
-
-_CONDITION = re.compile(r"(?:if|for|when|where|as|,)\s*")
-
-
-def _read_row(row: str, depth: int) -> Value:
-    """A row of a system, or a value with its condition."""
-    cells = [cell for cell in _split(row, _top_level(row), ["&"]) if cell]
-    condition = "".join(cells[1:]) if len(cells) > 1 and not cells[1].startswith("=") else ""
-    starts = _CONDITION.match(condition)
-    if starts or condition.startswith(("otherwise", "else")) or re.search(r"[<>=]|\\[lg]eq|\\neq", condition[1:]):
-        value = cells[0].rstrip(",; ")
-        if value and not re.search(r"[=<>]", value):
-            bare = condition[starts.end() :] if starts else condition
-            pair = read(value, depth - 1), read(bare.removeprefix("if "), depth - 1)
-            return Value("sequence", row, pair, "if")
-    return read(row.replace("&", " "), depth - 1)
+def _read_factored(text: str, depth: int) -> Value | None:
+    return read_matrix(text, depth, read)
 
 
 def _read_signs(text: str, depth: int) -> Value | None:

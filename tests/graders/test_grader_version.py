@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("grader_version.json")
 # The modules that decide, limits included. The command line and the explanations do not.
 RULES = [
-    "algebra", "boxed", "compare", "exact", "expression", "field", "formulas", "grammar", "ladder", "logic", "macros",
+    "algebra", "boxed", "clocks", "compare", "exact", "expression", "field", "formulas", "grammar", "ladder", "logic", "macros",
     "names", "normalize", "numeric", "points", "pool", "qualifiers", "quantities", "ranges", "relations", "separators",
-    "structure", "symbolic", "text", "unicode", "units", "words", "worker",
+    "structure", "symbolic", "tables", "text", "unicode", "units", "value", "words", "worker",
 ]  # fmt: skip
 
 
