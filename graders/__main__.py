@@ -31,7 +31,7 @@ EXIT_INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 the machine failed, 2 the request was wrong, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_negative_answers(sys.argv[1:] if arguments is None else arguments))
     if isinstance(sys.stdout, io.TextIOWrapper):  # a locale need not have a sign for what is shown
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -49,6 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"the machine refused: {error.strerror or error}; nothing was written")
         return EXIT_FAILED
     return 0
+
+
+def _with_negative_answers(arguments: list[str]) -> list[str]:
+    r"""The arguments of `explain` marked as no options, since `-\frac12` looks like one."""
+    if arguments[:1] != ["explain"] or {"-h", "--help", "--"} & {*arguments}:
+        return arguments
+    return ["explain", "--", *arguments[1:]]
 
 
 def _run(options: argparse.Namespace) -> None:

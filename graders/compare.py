@@ -14,20 +14,20 @@ from graders import ranges
 from graders.clocks import is_clock, same_clocks
 from graders.formulas import same_formula
 from graders.logic import Formulas, every, some
-from graders.names import letters_of, rename
+from graders.names import find_letters, rename
 from graders.numeric import canonical_decimal
 from graders.qualifiers import domains_differ, renamings, split_qualifier
 from graders.relations import (
-    assignments,
-    in_order,
+    collect_names,
+    find_meanings,
     names_agree,
     names_clash,
-    readings,
+    parse_assignments,
     same_assignments,
     same_equations,
-    stated_names,
+    sort_coordinates,
 )
-from graders.structure import open_builder, read
+from graders.structure import parse_set_builder, read
 from graders.units import conversion
 from graders.value import MAX_DEPTH, Value
 from graders.words import same_choice, same_words
@@ -51,8 +51,8 @@ def compare(gold: str, answer: str, formulas: Formulas) -> Decision:
         return Decision(True, "structure:words")
     if is_clock(gold) or is_clock(answer):
         return Decision(same_clocks(gold, answer), "structure:clock")
-    (gold, name), (answer, other) = open_builder(gold), open_builder(answer)
-    if name and other and name != other and name not in letters_of(answer):
+    (gold, name), (answer, other) = parse_set_builder(gold), parse_set_builder(answer)
+    if name and other and name != other and name not in find_letters(answer):
         answer = rename(answer, {other: name})
     left, right = split_qualifier(gold), split_qualifier(answer)
     if domains_differ(left, right) or _members_differ(left.core, right.core):
@@ -94,8 +94,8 @@ def _same(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | 
         )
     pairs = (
         (left, right)
-        for left in readings(gold, answer, formulas, is_gold=True)
-        for right in readings(answer, gold, formulas, is_gold=False)
+        for left in find_meanings(gold, answer, formulas, is_gold=True)
+        for right in find_meanings(answer, gold, formulas, is_gold=False)
     )
     return some(_same_parts(left, right, formulas, depth) for left, right in pairs)
 
@@ -143,7 +143,7 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
     left, right = gold.parts, answer.parts
     if any(part.text == "\\ldots" for part in left + right):
         return _ordered(left, right, formulas, depth)
-    named = assignments(gold), assignments(answer)
+    named = parse_assignments(gold), parse_assignments(answer)
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     if any(_names_apart(side) for side, pairs in zip((gold, answer), named, strict=True) if pairs is None):
@@ -153,8 +153,8 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
         listed = (answer if named[1] is None else gold).mark in (",", ";")
         if not listed or not names_agree(named[0] or named[1] or [], other):
             return False
-        expected = left if named[0] is None else in_order(named[0])
-        given = right if named[1] is None else in_order(named[1])
+        expected = left if named[0] is None else sort_coordinates(named[0])
+        given = right if named[1] is None else sort_coordinates(named[1])
         return _ordered(expected, given, formulas, depth)
     alike = len(left) == len(right) and gold.mark == answer.mark == ","  # then the parts are compared one by one
     if not alike and (ranges.is_condition(gold) or ranges.is_condition(answer)):
@@ -166,7 +166,7 @@ def _same_collections(gold: Value, answer: Value, formulas: Formulas, depth: int
 
 def _names_apart(value: Value) -> bool:
     """Whether the parts of a list name their values differently."""
-    return len({names for part in value.parts if (names := stated_names(part))}) > 1
+    return len({names for part in value.parts if (names := collect_names(part))}) > 1
 
 
 def _list_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
@@ -177,10 +177,10 @@ def _list_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: in
         return _one_and_many(gold, answer, formulas, depth)
     if sequence.mark != "()":
         return False
-    named = assignments(listed)
+    named = parse_assignments(listed)
     if named is None and (listed.mark not in (",", ";") or any(part.kind == "relation" for part in listed.parts)):
         return False  # `x = 1 or x = 2` is no point
-    parts = listed.parts if named is None else in_order(named)
+    parts = listed.parts if named is None else sort_coordinates(named)
     if sequence is gold:
         return _ordered(sequence.parts, parts, formulas, depth)
     return _ordered(parts, sequence.parts, formulas, depth)
@@ -208,7 +208,7 @@ def _one_and_many(gold: Value, answer: Value, formulas: Formulas, depth: int) ->
 
 def _relation_and_many(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
     """`|x| > 2` and `x < -2 or x > 2`; `(x,y)=(1,2)` and `y=2, x=1`; one relation twice."""
-    named = assignments(gold), assignments(answer)
+    named = parse_assignments(gold), parse_assignments(answer)
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     return some(same(gold, answer, formulas, depth) for same in (_same_ranges, _one_and_many, _chain_and_list))
@@ -237,7 +237,7 @@ def _matrix_and_sequence(gold: Value, answer: Value, formulas: Formulas, depth: 
 
 
 def _same_relations(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    named = assignments(gold), assignments(answer)
+    named = parse_assignments(gold), parse_assignments(answer)
     if named[0] is not None and named[1] is not None:
         return same_assignments(named[0], named[1], lambda part, other: _same(part, other, formulas, depth))
     equal = same_equations(gold, answer, formulas, lambda part, other: _same(part, other, formulas, depth))
@@ -262,9 +262,9 @@ def _same_real_sets(gold: Value, answer: Value, name: str, formulas: Formulas, d
         return ranges.order_of_ends(left, right, formulas)
 
     try:
-        left, right = ranges.real_set(gold, name, order), ranges.real_set(answer, name, order)
+        left, right = ranges.build_spans(gold, name, order), ranges.build_spans(answer, name, order)
     except ranges.Unordered:
-        left, right = ranges.loose_spans(gold, name), ranges.loose_spans(answer, name)
+        left, right = ranges.build_unordered_spans(gold, name), ranges.build_unordered_spans(answer, name)
         if left is not None and right is not None and len(left) == len(right) > 1:
             return _unordered(ranges.as_values(left), ranges.as_values(right), formulas, depth)
     if left is None or right is None or len(left) != len(right):

@@ -10,7 +10,7 @@ MAX_SHOWN_CHARS = 200  # of one value in the printed ladder
 
 
 def explain(gold: str, answer: str) -> str:
-    """The rungs that a pair climbs, a line each, and the verdict, as text."""
+    """The rungs tried, one per line, followed by the verdict."""
     lines = [f"gold       {_shown(gold)}", f"answer     {_shown(answer)}"]
 
     def trace(rung: str, found: str) -> None:

@@ -17,7 +17,7 @@ _ANGLES = frozenset(["degree", "radian"])
 
 
 def same_formula(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
-    """Whether two values that are no structures are equal, their units included."""
+    """Whether two plain formulas are equal, including their units."""
     if same_words(gold.text, answer.text):
         return same_unit(gold.unit, answer.unit)
     if _is_word(gold.text) and _is_word(answer.text):
@@ -100,7 +100,7 @@ def _same_angles(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
 
 
 def _same_percentage(gold: Value, answer: Value, formulas: Formulas) -> bool | None:
-    """A percentage stands for its hundredth too: 50% is 0.5. The other way round nothing is guessed."""
+    """A percentage stands for its hundredth too: 50% is 0.5. A bare 50 is not read as 50%."""
     if gold.unit and answer.unit:
         return False
     equal = _same_value(gold.text, answer.text, formulas)

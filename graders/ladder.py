@@ -51,7 +51,7 @@ def is_usable_gold(gold: str) -> bool:
 
 
 def unbox(gold: str) -> str:
-    r"""A reference answer out of the box, or of the boxes, that some data sets leave round it."""
+    r"""The reference answer without the boxes that some data sets leave around it."""
     if "\\boxed" not in gold and "\\fbox" not in gold:
         return gold
     boxes = [box for box in solution_boxes(gold) if not box.is_empty]
@@ -159,7 +159,7 @@ class _Formulas:
             self.rule = "unreadable"
             return None if question == "less" else False
         if question == "equal":
-            left, right = without_constant(left, right)
+            left, right = drop_integration_constant(left, right)
         if "log" not in gold and "log" not in answer:
             return self.decide(left, right, gold, answer, question)
         # A logarithm without a base is natural to some books and decimal to others: either reading will do.
@@ -208,7 +208,7 @@ def _readable(text: str) -> str:
     return drop_units(text.replace("\\unit{degree}", "\\degree ").replace("\\unit{percent}", "*\\frac{1}{100}"))
 
 
-def without_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
+def drop_integration_constant(gold: Node, answer: Node) -> tuple[Node, Node]:
     """Both formulas without a `+C` of integration, which is optional on both sides."""
     left, right = _split_constant(gold), _split_constant(answer)
     if left and not right:

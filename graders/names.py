@@ -81,7 +81,7 @@ def is_variable(text: str) -> bool:
     """Whether a text is the name of one quantity that may have a range, as `x` and `f(x)`: no tuple, no phrase."""
     if not is_name(text) or "[" in text or text.startswith("|") or is_phrase(text):
         return False
-    return "(" not in text or called(text) is not None
+    return "(" not in text or parse_call(text) is not None
 
 
 def is_matrix_name(text: str) -> bool:
@@ -89,8 +89,8 @@ def is_matrix_name(text: str) -> bool:
     return bool(_MATRIX_NAME.fullmatch(text))
 
 
-def bare_name(text: str) -> str:
-    r"""A name without what does not tell it from another: `m\angle ABC` is `\angle ABC`, `|AB|` and `\overline{AB}` are `AB`."""
+def strip_decoration(text: str) -> str:
+    r"""A name without marks that do not distinguish it: `m\angle ABC` is `\angle ABC`, `|AB|` and `\overline{AB}` are `AB`."""
     text = re.sub(r"^m ?(?=\\angle|\\measuredangle)", "", text.replace(" ", ""))
     points = _POINTS.fullmatch(text)
     if points:
@@ -101,7 +101,7 @@ def bare_name(text: str) -> str:
 _POINTS = re.compile(r"(\\angle|)([A-Z]{2,3})")
 
 
-def called(text: str) -> tuple[str, tuple[str, ...]] | None:
+def parse_call(text: str) -> tuple[str, tuple[str, ...]] | None:
     """The function and the names it is applied to: `f(x,y)` is ("f", ("x", "y")); None for anything else."""
     found = _CALL.fullmatch(text)
     if found is None:
@@ -122,7 +122,7 @@ _WORDS = word_set(
 )  # fmt: skip
 
 
-def letters_of(text: str) -> frozenset[str]:
+def find_letters(text: str) -> frozenset[str]:
     r"""The single letters and Greek commands that a normalized text uses as names."""
     found: set[str] = set()
     for run in _LETTER_RUN.findall(text):

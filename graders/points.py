@@ -1,4 +1,4 @@
-"""Sample points of formulas: fixed ones, and such as lie beyond every constant and on both sides of every kink."""
+"""Sample points of formulas: fixed points, and points beyond every constant and on both sides of every kink."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -83,13 +83,13 @@ def _between(kinks: list[float]) -> list[float]:
 
 
 def _sizes(node: Node) -> Iterator[float]:
-    """Sizes of the constants of a formula; of a factor below 1 that of its inverse, as of 100 in `n/100`."""
+    """Sizes of the constants of a formula; for a factor below 1, the size of its inverse: 100 for `n/100`."""
     for constant in _constants(node):
         yield abs(constant) if abs(constant) >= 1 or not constant else 1 / abs(constant)
 
 
 def _constants(node: Node) -> Iterator[float]:
-    """Values of the largest parts of a formula that hold no names; exponents are no places on a line."""
+    """Values of the largest parts of a formula that hold no names; exponents are skipped, since they mark no position on the axis."""
     if not names(node):
         try:
             value = exact_value(node)

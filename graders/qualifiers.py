@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
-from graders.names import letters_of, rename
+from graders.names import find_letters, rename
 from graders.words import word_set
 
 _LIMIT = re.compile(
@@ -88,18 +88,21 @@ _PARAMETERS = frozenset("knmljtsc")
 
 
 def renamings(gold: Qualified, answer: Qualified) -> Iterator[str]:
-    """The core of the answer, as it is and with the names that are bound called as in the gold, consistently."""
+    """Yield the core of the answer unchanged, then with its bound names replaced by those of the gold."""
     yield answer.core
-    theirs, ours = _bound_apart(gold, answer)
-    if not theirs or len(theirs) != len(ours) or len(theirs) > 2 or ours & letters_of(answer.core):
+    theirs, ours = _find_unshared_names(gold, answer)
+    if not theirs or len(theirs) != len(ours) or len(theirs) > 2 or ours & find_letters(answer.core):
         return
     for order in permutations(sorted(ours)):
         yield rename(answer.core, dict(zip(sorted(theirs), order, strict=True)))
 
 
-def _bound_apart(gold: Qualified, answer: Qualified) -> tuple[frozenset[str], frozenset[str]]:
-    """The bound names of the answer that the gold lacks, and the other way round; unbound parameters where only one binds."""
-    given, expected = letters_of(answer.core), letters_of(gold.core)
+def _find_unshared_names(gold: Qualified, answer: Qualified) -> tuple[frozenset[str], frozenset[str]]:
+    """The bound names that only the answer has, and those that only the gold has.
+
+    If one side binds none, its unbound parameters take their place.
+    """
+    given, expected = find_letters(answer.core), find_letters(gold.core)
     theirs, ours = given & frozenset(answer.names), expected & frozenset(gold.names)
     if gold.names and not answer.names:
         return (given - expected) & _PARAMETERS, ours - given
@@ -109,9 +112,9 @@ def _bound_apart(gold: Qualified, answer: Qualified) -> tuple[frozenset[str], fr
 
 
 def domains_differ(gold: Qualified, answer: Qualified) -> bool:
-    """Whether both say where their names come from, and not the same: whole numbers are not real numbers."""
+    """Whether two qualifiers give their names different domains: whole numbers are not real numbers."""
     if gold.names and answer.names:
-        speaks = [bool(set(side.names) & letters_of(side.core)) for side in (gold, answer)]
+        speaks = [bool(set(side.names) & find_letters(side.core)) for side in (gold, answer)]
         if speaks[0] != speaks[1]:
             return True  # `k\\pi, n\\in\\mathbb{Z}` does not say what k is
         return (bool(gold.domain and answer.domain) and gold.domain != answer.domain) or gold.limits != answer.limits

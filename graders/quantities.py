@@ -146,7 +146,7 @@ _SCALE = re.compile(
 
 
 def spell_scales(text: str) -> str:
-    r"""`5\text{ million}` as `5*10^{6}`; what else is set as text stays: `5\text{ million dollars}`."""
+    r"""`5\text{ million}` as `5*10^{6}`; any other text is kept: `5\text{ million dollars}`."""
     if not re.search("hundred|thousand|illion|万|亿", text, re.IGNORECASE):
         return text
     text = _SCALE.sub(lambda found: f"*10^{{{_SCALES[found[2].lower()]}}}{found[1] or ''}", text)
@@ -161,7 +161,7 @@ _CURRENCY_NAME = {r"\rupee": "rupee", r"\$": "dollar", r"\euro": "euro", r"\poun
 
 
 def mark_currency(text: str) -> str:
-    r"""`\$5` as `5\unit{dollar}`; a dollar sign without a number goes."""
+    r"""`\$5` as `5\unit{dollar}`; a dollar sign without a number is removed."""
     if "\\" not in text and "¥" not in text:
         return text
     marked = _CURRENCY.sub(lambda found: f"{found[2]}\\unit{{{_CURRENCY_NAME[found[1]]}}}", text)
@@ -180,7 +180,7 @@ _WORDS = r"[A-Za-zμΩ℃.]++(?:-years?)?"
 _PLAIN_UNIT = re.compile(
     rf"(?:(?<=[0-9}})\]])|(?<=\\pi)|(?<=\\pi ))(\s*+)((?:{_WORDS}|[\u4e00-\u9fff]{{1,4}})(?:\^(?:\{{-?\d\}}|-?\d))?"
     rf"(?:(?: per | ?[/*-] ?| )\(?(?:{_WORDS}|[\u4e00-\u9fff]{{1,3}})\)?(?:\^(?:\{{-?\d\}}|-?\d))?){{0,4}})"
-    r"(?=\s*+(?:$|[,;)\]]|\band\b|\bor\b|\\times))"
+    r"(?=\s*+(?:$|[,;)\]]|\band\b|\bor\b|\\times|\d))"
 )
 
 

@@ -29,12 +29,12 @@ LOW, HIGH = REALS.parts
 
 
 class Unordered(Exception):
-    """Two ends of which nobody can say here which is the smaller one."""
+    """Raised when the order of two ends is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """All numbers between two ends, each of which belongs to it or not; a point where both ends are one."""
+    """The numbers between two ends. Each end is included or not. Equal ends make a point."""
 
     low: Value
     has_low: bool
@@ -74,7 +74,7 @@ def _absolute_name(part: Value) -> str:
     return shifted[1] if shifted and is_variable(shifted[1]) else ""
 
 
-def real_set(value: Value, name: str, order: Order) -> list[Span] | None:
+def build_spans(value: Value, name: str, order: Order) -> list[Span] | None:
     """The spans of a set of real numbers, disjoint, merged and in order; None for anything else.
 
     `name` is the variable of conditions. Raises Unordered where the order of two ends is not known, as of `a` and `b`.
@@ -83,7 +83,7 @@ def real_set(value: Value, name: str, order: Order) -> list[Span] | None:
     return None if spans is None or len(spans) > MAX_SPANS else _merged(spans, order)
 
 
-def loose_spans(value: Value, name: str) -> list[Span] | None:
+def build_unordered_spans(value: Value, name: str) -> list[Span] | None:
     """The spans of a union as they are written, for ends without an order; None where more than a union is asked for."""
 
     def unknown(left: Value, right: Value) -> int | None:
@@ -129,7 +129,11 @@ def _spell_exceptions(value: Value) -> Value:
 
 
 def _joined(value: Value, pieces: list[list[Span]], order: Order) -> list[Span]:
-    r""" "and" and `\cap` intersect, `\setminus` takes away, "or" and `\cup` unite; a comma is "and" unless nothing is left."""
+    r"""The spans of joined conditions.
+
+    "and" and `\cap` intersect, `\setminus` takes away, "or" and `\cup` unite. A comma means "and", or "or" if the
+    intersection is empty.
+    """
     united = [span for piece in pieces for span in piece]
     if value.mark in ("and", "\\cap") or (value.mark in (",", ";") and all(p.kind == "relation" for p in value.parts)):
         try:
@@ -177,10 +181,10 @@ def _between(ends: tuple[Value, ...], closed: list[bool], name: str) -> list[Spa
     low, has_low = (ends[middle - 1], closed[middle - 1]) if middle > 0 else (LOW, False)
     high, has_high = (ends[middle + 1], closed[middle]) if middle + 1 < len(ends) else (HIGH, False)
     span = Span(low, has_low, high, has_high)
-    return [span] if ends[middle].text == name else _mirrored(span, ends[middle])
+    return [span] if ends[middle].text == name else _expand_absolute(span, ends[middle])
 
 
-def _mirrored(span: Span, absolute: Value) -> list[Span]:
+def _expand_absolute(span: Span, absolute: Value) -> list[Span]:
     """The spans of a variable whose (shifted) absolute value lies in a span."""
     found = _ABSOLUTE.fullmatch(absolute.text)
     shifted = _SHIFTED.fullmatch(found[1]) if found else None

@@ -5,7 +5,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 from graders.logic import Formulas, every, some
-from graders.names import bare_name, called, is_matrix_name, is_name, is_phrase, letters_of, rename, tuple_names
+from graders.names import (
+    find_letters,
+    is_matrix_name,
+    is_name,
+    is_phrase,
+    parse_call,
+    rename,
+    strip_decoration,
+    tuple_names,
+)
 from graders.numeric import decimal_places, parse_number, same_number
 from graders.ranges import reverse
 from graders.structure import read
@@ -14,23 +23,23 @@ from graders.value import Value
 
 Same = Callable[[Value, Value], bool | None]
 
-# An approximation stands for the exact value before it, where the reference is a decimal of so many places.
+# The b of an answer's `A \\approx b` counts only if the reference is a decimal with this many places.
 MIN_APPROXIMATED_PLACES = 2
 _EQUALITIES = frozenset(["=", "\\approx"])
 _ARGUMENTS = frozenset("xyztsuvwrnkmijl") | {"\\theta", "\\phi"}  # names that functions are usually defined for
 _COORDINATES = frozenset("xyzw")
 
 
-def readings(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> Iterator[Value]:
-    r"""What a relation stands for when the other answer is none: the value on the right of `x = 5` or `x = 2+3 = 5`.
+def find_meanings(value: Value, other: Value, formulas: Formulas, is_gold: bool) -> Iterator[Value]:
+    r"""Yield what a relation can mean when the other answer is not a relation: 5 for `x = 5` and for `x = 2+3 = 5`.
 
-    `A \approx b` stands for A, and of a reference for b too, where b is A rounded. `2x = 5` and `3 = 5` stand for nothing.
+    `A \approx b` means A. In a reference it also means b, if b is A rounded. `2x = 5` and `3 = 5` yield nothing.
     """
     signs = value.mark.split()
-    both_named = assignments(value) is not None and assignments(other) is not None
-    chain = assignments(value) if value.kind == "relation" and other.kind == "sequence" else None
+    both_named = parse_assignments(value) is not None and parse_assignments(other) is not None
+    chain = parse_assignments(value) if value.kind == "relation" and other.kind == "sequence" else None
     if chain is not None:  # `x = y = 1` and `(y,x) = (1,2)` against a point
-        yield Value("sequence", "", tuple(in_order(chain)), "()")
+        yield Value("sequence", "", tuple(sort_coordinates(chain)), "()")
         return
     if value.kind != "relation" or other.kind == "relation" or both_named or not _EQUALITIES.issuperset(signs):
         if signs == ["\\equiv"] and "\\pmod" in value.text and is_name(value.parts[0].text):
@@ -82,11 +91,11 @@ def _holds(left: Value, right: Value, sign: str, formulas: Formulas) -> bool:
 
 
 def _has_names(*values: Value) -> bool:
-    names = frozenset[str]().union(*(letters_of(value.text) for value in values))
+    names = frozenset[str]().union(*(find_letters(value.text) for value in values))
     return any(len(name) == 1 and name not in "ei" for name in names)
 
 
-def shorten(value: Value, formulas: Formulas) -> Value:
+def collapse_chain(value: Value, formulas: Formulas) -> Value:
     """A chain `x = 2+3 = 5` or `x = A \\approx b` as the relation of its name to its exact value."""
     signs = value.mark.split()
     if len(signs) < 2 or not _EQUALITIES.issuperset(signs) or not is_name(value.parts[0].text):
@@ -99,7 +108,7 @@ def shorten(value: Value, formulas: Formulas) -> Value:
 
 def same_equations(gold: Value, answer: Value, formulas: Formulas, same: Same) -> bool | None:
     """Whether two relations are one: with the same name on the left, moved, scaled, or read from right to left."""
-    gold, answer = shorten(gold, formulas), shorten(answer, formulas)
+    gold, answer = collapse_chain(gold, formulas), collapse_chain(answer, formulas)
     if gold.mark == answer.mark == "\\approx" and not is_name(gold.parts[0].text):
         consistent = _holds(answer.parts[0], answer.parts[1], "\\approx", formulas)
         alike = conversion(gold.parts[-1].unit, answer.parts[-1].unit) == 1
@@ -118,16 +127,16 @@ def same_equations(gold: Value, answer: Value, formulas: Formulas, same: Same) -
 
 
 def _same_named(gold: Value, answer: Value, same: Same) -> bool | None:
-    """The right sides of `f(x)=2x` and `f(t)=2t`, of `|AB|=6` and `AB=6`, of `x=5` and `x\\approx 5`; None if unlike."""
+    """Compare the right sides if the left sides name the same thing, as in `|AB|=6` and `AB=6`; None if they do not."""
     if not {gold.mark, answer.mark} <= _EQUALITIES or len(gold.parts) != 2 or len(answer.parts) != 2:
         return None
     left, right = gold.parts[0].text, answer.parts[0].text
-    if left == right or (bare_name(left) == bare_name(right) and is_name(left)):
+    if left == right or (strip_decoration(left) == strip_decoration(right) and is_name(left)):
         if is_name(left):
             found = same(gold.parts[1], answer.parts[1])
             return found if found is not False or gold.mark != answer.mark else None
         return None
-    functions = called(left), called(right)
+    functions = parse_call(left), parse_call(right)
     if not any(functions) or not (is_name(left) and is_name(right)) or "(" in (left[0], right[0]):
         return None
     if "(" in left and "(" in right and None in functions:
@@ -144,9 +153,9 @@ def _same_named(gold: Value, answer: Value, same: Same) -> bool | None:
 def _same_renamed(
     gold: Value, answer: Value, names: tuple[str, ...], others: tuple[str, ...], same: Same
 ) -> bool | None:
-    """The right sides with the arguments of the answer's function called as those of the gold's."""
+    """Compare the right sides after renaming the arguments of the answer's function to those of the gold's."""
     text = answer.parts[1].text
-    free = letters_of(text) - set(others)
+    free = find_letters(text) - set(others)
     if len(names) != len(others) or len(set(others)) != len(others) or free & set(names):
         return False
     return same(gold.parts[1], read(rename(text, dict(zip(others, names, strict=True)))))
@@ -193,7 +202,7 @@ def _ordered(gold: Sequence[Value], answer: Sequence[Value], same: Same) -> bool
     return every(same(left, right) for left, right in zip(gold, answer, strict=True))
 
 
-def assignments(value: Value) -> list[tuple[str, Value]] | None:
+def parse_assignments(value: Value) -> list[tuple[str, Value]] | None:
     """The named values of `x=1, y=2`, of a system, and of `(x,y)=(1,2)`, as written; None for anything else."""
     if value.kind == "relation" and value.mark == "=":
         names = tuple_names(value.parts[0].text)
@@ -219,10 +228,10 @@ def same_assignments(gold: list[tuple[str, Value]], answer: list[tuple[str, Valu
     return every(same(part, right[name]) for name, part in left.items())
 
 
-def stated_names(value: Value) -> frozenset[str]:
+def collect_names(value: Value) -> frozenset[str]:
     """The names that an answer gives to its values, as x in `x = 5` and `x = 1 or x = 2`; none for an equation of names."""
     if value.kind in ("list", "set"):
-        return frozenset(name for part in value.parts if part.kind == "relation" for name in stated_names(part))
+        return frozenset(name for part in value.parts if part.kind == "relation" for name in collect_names(part))
     if value.kind != "relation" or not _EQUALITIES.issuperset(value.mark.split()):
         return frozenset()
     names = [part.text for part in value.parts if is_name(part.text)]
@@ -233,13 +242,13 @@ def stated_names(value: Value) -> frozenset[str]:
 
 def _key_of_name(name: str) -> str:
     """A name as it is compared: a function without its arguments."""
-    function = called(name)
-    return f"{function[0]}()" if function and _ARGUMENTS.issuperset(function[1]) else bare_name(name)
+    function = parse_call(name)
+    return f"{function[0]}()" if function and _ARGUMENTS.issuperset(function[1]) else strip_decoration(name)
 
 
 def names_clash(gold: Value, answer: Value) -> bool:
     """Whether two answers name their values, and differently: `x = 5` and `y = 5`, `x = 1 or x = 2` and `(x,y) = (1,2)`."""
-    ours, theirs = stated_names(gold), stated_names(answer)
+    ours, theirs = collect_names(gold), collect_names(answer)
     if not ours or not theirs or ours == theirs or any(map(is_phrase, ours | theirs)):
         return False
     if len(ours) == len(theirs) == 1:
@@ -247,7 +256,7 @@ def names_clash(gold: Value, answer: Value) -> bool:
         if ("y" in (one, other) and "()" in one + other) or one.removesuffix("()") == other.removesuffix("()"):
             return False  # `y = 2x` and `f(x) = 2x`
         # `y = 2x` and `x = y/2` are one equation.
-        return one not in letters_of(answer.text) or other not in letters_of(gold.text)
+        return one not in find_letters(answer.text) or other not in find_letters(gold.text)
     return True
 
 
@@ -257,8 +266,8 @@ def names_agree(pairs: list[tuple[str, Value]], parts: Sequence[Value]) -> bool:
     return len(named) == len(pairs) and all(name in ("", pair[0]) for name, pair in zip(named, pairs, strict=True))
 
 
-def in_order(pairs: list[tuple[str, Value]]) -> list[Value]:
-    """The values of named coordinates in the order of their names, of any other names in the order written."""
+def sort_coordinates(pairs: list[tuple[str, Value]]) -> list[Value]:
+    """The values in the order of their names if these are x, y, z or w, else in the order written."""
     if {name for name, _ in pairs} <= _COORDINATES:
         pairs = sorted(pairs, key=lambda pair: "xyzw".index(pair[0]))
     return [part for _, part in pairs]

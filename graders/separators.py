@@ -40,14 +40,14 @@ def _comma_scopes(text: str) -> dict[int, bool]:
         if sign in _LIST_OPENERS or sign == "{":
             stack.append((_opens_list(text, mark.start(), sign), [], []))
         elif sign in _CLOSERS and len(stack) > 1:
-            found |= _settled(text, *stack.pop())
+            found |= _classify_commas(text, *stack.pop())
         elif sign.startswith(","):
             _, bare, spaced = stack[-1]
             (bare if mark[1] is None else spaced).append(mark.start())
         elif sign == ";":
             stack[-1][2].append(mark.start())
     for scope in stack:
-        found |= _settled(text, *scope)
+        found |= _classify_commas(text, *scope)
     return found
 
 
@@ -56,8 +56,8 @@ def _opens_list(text: str, start: int, sign: str) -> bool:
     return sign != "{" or not (text[:start][-1:].isalpha() or text[:start][-1:] in ("}", "^", "_", "]"))
 
 
-def _settled(text: str, is_list: bool, bare: list[int], spaced: list[int]) -> dict[int, bool]:
-    """The bare commas of one bracket: thousands, unless one of them stands where no thousands separator does."""
+def _classify_commas(text: str, is_list: bool, bare: list[int], spaced: list[int]) -> dict[int, bool]:
+    """The bare commas of one bracket: they group thousands only if every one is in a valid position."""
     thousands = (not is_list or bool(spaced)) and all(
         text[at + 1 : at + 4].isdigit() and not text[at + 4 : at + 5].isdigit() and text[at - 1 : at].isdigit()
         for at in bare

@@ -1,7 +1,7 @@
 r"""Answers that are more than one formula, read into parts.
 
 `read` turns a normalized text into a Value: a set, a tuple or interval, a union, a matrix, a relation, a ratio, a
-numeral in a base, or a plain formula. What the parts of two answers are to each other is decided in `compare`.
+numeral in a base, or a plain formula. `compare` compares the parts.
 """
 
 import re
@@ -266,8 +266,8 @@ _BUILDER = re.compile(
 )
 
 
-def open_builder(text: str) -> tuple[str, str]:
-    r"""What `\{x | x>0\}` says of its members, and their name; of any other text the text itself, and ""."""
+def parse_set_builder(text: str) -> tuple[str, str]:
+    r"""The condition and the variable of `\{x | x>0\}`; for any other text, the text and ""."""
     inner = text[2:-2] if text.startswith("\\{") and text.endswith("\\}") else ""
     builder = _BUILDER.match(inner)
     if builder is None or not encloses(text):
@@ -280,7 +280,7 @@ def open_builder(text: str) -> tuple[str, str]:
 
 def _read_set(inner: str, marks: Marks, depth: int, escaped: bool) -> Value | None:
     whole = f"\\{{{inner}\\}}"
-    if escaped and (said := open_builder(whole)[0]) != whole:
+    if escaped and (said := parse_set_builder(whole)[0]) != whole:
         return read(said, depth - 1)
     listed = any(sign in (",", ";", "and") for _, _, sign in marks)
     if not listed:

@@ -1,4 +1,4 @@
-r"""The symbolic rung: formulas that the exact readings leave open, evaluated with many digits at several points.
+r"""The symbolic rung: formulas that the exact find_meanings leave open, evaluated with many digits at several points.
 
 Runs only inside a worker (see `worker`), whose CPU time and memory are limited by the kernel. Trees come from our own
 parser; nothing here turns text into code. Formulas are equal if they agree at every sample point where both are real

@@ -278,12 +278,12 @@ def units_differ(left: str, right: str) -> bool:
 
 
 def same_unit(left: str, right: str) -> bool:
-    """Whether two canonical units (empty: none written) may stand for each other: one is missing or unspecific."""
+    """Whether two canonical units (empty: none written) are the same, or one is missing or generic."""
     return conversion(left, right) == 1
 
 
 def conversion(left: str, right: str) -> Fraction | None:
-    """How many of `right` one of `left` is; None where they measure different things. Unwritten units are the other."""
+    """How many of `right` one of `left` is; None where they measure different things. A missing unit counts as equal to the other one."""
     if left == right or not left or not right or "unit" in (left, right):
         return Fraction(1)
     if {left, right} in ({"degree", "celsius"}, {"degree", "fahrenheit"}):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-MAX_PARTS = 400  # of one list, set or tuple, and cells of a matrix: more is no answer but a flood
+MAX_PARTS = 400  # of one list, set or tuple, and cells of a matrix: anything larger is not treated as an answer
 MAX_DEPTH = 12  # nesting of structures; real answers have 3
 
 

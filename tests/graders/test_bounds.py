@@ -21,8 +21,8 @@ from graders.normalize import RULES
 
 SECONDS_PER_CHAR, SECONDS_BEFORE = 2e-6, 1e-3  # of one rule or one function
 SHORT_CHARS = 8_000  # where a square shows, whatever the ladder reads: at 2,000 it hides in the bound
-READER_SECONDS_PER_CHAR = 5e-6  # of what builds a tree or parts
-PASS_SECONDS_PER_CHAR = 12e-6  # of all rules together, which may make a sign a dozen characters
+READER_SECONDS_PER_CHAR = 8e-6  # of what builds a tree or parts
+PASS_SECONDS_PER_CHAR = 16e-6  # of all rules together, which may make a sign a dozen characters
 PAIR_SECONDS = {MAX_ANSWER_CHARS: 0.05, 8_000: 0.05, 1_000_000: 1.0}  # of a whole pair, by its characters
 GROWTH, GROWTH_FLOOR = 1.5, 0.05  # times the ratio of two lengths, and seconds added to it
 TRIES = 3  # the fastest counts: another process may disturb one run
