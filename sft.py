@@ -89,6 +89,7 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
             raise explain_memory(arguments, error) from error
     if trainer.is_world_process_zero():
         console.print(f"{len(finish(run, trainer.state.global_step))} checkpoints in {run}")
+    trainer.accelerator.end_training()  # else a thread of the process group may abort a finished process at its exit
 
 
 def load_tokenizer(config: Path, name: str) -> PreTrainedTokenizer:
