@@ -108,7 +108,7 @@ def _is_quantity_with_unit(text: str, before: str, start: int, found: re.Match[s
         return not after.startswith("=") or spaced
     number = _NUMBER.search(_without_commands(before))
     alone = number is not None and any(map(str.isdigit, number[1]))
-    if not spaced and (symbol in NEVER_ALONE or (len(word) > 1 and symbol != "m")):
+    if not spaced and (symbol in NEVER_ALONE or ("^" in word and symbol != "m")):
         return False
     return alone and bool(_AFTER_LETTER.match(after))
 

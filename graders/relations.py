@@ -42,7 +42,8 @@ def find_meanings(value: Value, other: Value, formulas: Formulas, is_gold: bool)
         yield Value("sequence", "", tuple(sort_coordinates(chain)), "()")
         return
     if value.kind != "relation" or other.kind == "relation" or both_named or not _EQUALITIES.issuperset(signs):
-        if signs == ["\\equiv"] and "\\pmod" in value.text and is_name(value.parts[0].text):
+        congruence = signs == ["\\equiv"] and other.kind != "relation" and is_name(value.parts[0].text)
+        if congruence and "\\pmod" in value.text:
             yield value.parts[1]
         else:
             yield value
@@ -84,7 +85,8 @@ def _holds(left: Value, right: Value, sign: str, formulas: Formulas) -> bool:
     if left.kind != "formula" or right.kind != "formula":
         return False
     if sign == "=":
-        return not _has_names(left, right) and formulas(left.text, right.text, "equal") is True
+        # Not refuted by doubles is enough: what counts then is the last part of the chain, which is compared exactly.
+        return not _has_names(left, right) and formulas(left.text, right.text, "equal") is not False
     # Also `1.41 \\approx \\sqrt 2`; but of two numbers the first one is the exact one.
     turned = parse_number(right.text) is None and formulas(right.text, left.text, "near")
     return bool(formulas(left.text, right.text, "near") or turned)

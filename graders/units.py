@@ -136,7 +136,7 @@ _COUNTED = (
     "个 人 种 次 名 本 只 条 位 件 张 支 块 辆 棵 头 颗"
 )
 _DERIVED = {"mph": "mile*h^-1", "kph": "km*h^-1", "kmh": "km*h^-1", "kwh": "kW*h", "kWh": "kW*h", "fps": "foot*s^-1",
-            "psi": "lbf*inch^-2", "cc": "cm^3", "sqft": "foot^2"}  # fmt: skip
+            "psi": "lbf*inch^-2", "cc": "cm^3", "sqft": "foot^2", "Nm": "N*m", "Ns": "N*s"}  # fmt: skip
 
 
 def _prefixed() -> dict[str, tuple[Fraction, str]]:
