@@ -82,7 +82,7 @@ def _compared(left: Value, right: Value, formulas: Formulas) -> Decision:
 
 
 def _same(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
-    if gold.text and gold.text == answer.text and gold.unit == answer.unit and gold.kind == answer.kind:
+    if _is_same_text(gold, answer):
         return True
     if depth == 0:
         return False
@@ -100,9 +100,13 @@ def _same(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | 
     return some(_same_parts(left, right, formulas, depth) for left, right in pairs)
 
 
+def _is_same_text(gold: Value, answer: Value) -> bool:
+    return bool(gold.text) and (gold.kind, gold.text, gold.unit) == (answer.kind, answer.text, answer.unit)
+
+
 def _same_parts(gold: Value, answer: Value, formulas: Formulas, depth: int) -> bool | None:
     if gold.kind == "formula" == answer.kind:
-        return same_formula(gold, answer, formulas)
+        return _is_same_text(gold, answer) or same_formula(gold, answer, formulas)
     if conversion(gold.unit, answer.unit) != 1:
         return False
     if "degree" in (gold.unit, answer.unit) and gold.unit != answer.unit and "\\pi" in gold.text + answer.text:
