@@ -54,7 +54,7 @@ def extract_boxed(output: str) -> str | None:
 def find_box(output: str) -> Box | None:
     """The box that `extract_boxed` reads, with its place in the output; None if it reads none."""
     opener = _last_opener(output)
-    closing = None if opener is None else _closing_brace(output, opener.end())
+    closing = None if opener is None else closing_brace(output, opener.end())
     if opener is None or closing is None:
         return None
     box = Box(output, opener.start(), closing + 1, opener.end(), closing)
@@ -64,7 +64,7 @@ def find_box(output: str) -> Box | None:
 def unclosed_content(output: str) -> str | None:
     """What follows the brace of the last box if that box never closes; None in every other case."""
     opener = _last_opener(output)
-    if opener is None or _closing_brace(output, opener.end()) is not None:
+    if opener is None or closing_brace(output, opener.end()) is not None:
         return None
     return output[opener.end() :]
 
@@ -115,7 +115,7 @@ def _last_opener(text: str) -> re.Match[str] | None:
     return max(_BOX.finditer(text), key=re.Match.start, default=None)
 
 
-def _closing_brace(text: str, start: int, stop: int | None = None) -> int | None:
+def closing_brace(text: str, start: int, stop: int | None = None) -> int | None:
     """Place of the brace that closes the group in which `start` stands, if it is before `stop`."""
     depth = 1
     for token in _BRACE.finditer(text, start, len(text) if stop is None else stop):
@@ -154,7 +154,7 @@ def _unbraced(opener: re.Match[str]) -> Box | None:
     text, start = opener.string, opener.end()
     run = _BARE_ARGUMENT.match(text, start)
     end = run.end() if run else start
-    outer = _closing_brace(text, start, end)
+    outer = closing_brace(text, start, end)
     content = text[start : end if outer is None else outer].rstrip(".,;")
     end = start + len(content)
     return Box(text, opener.start(), end, start, end) if content else None

@@ -3,6 +3,7 @@ r"""LaTeX macros in one spelling: arguments with braces, one way to write a quot
 import math
 import re
 
+from graders.boxed import closing_brace
 from graders.separators import join_digit_groups
 
 _TEXT_COMMAND = (
@@ -60,7 +61,6 @@ def _unwrapped(text: str) -> str:
 _WHOLE = re.compile(rf"(?:{_TEXT_COMMAND}\s*+)?\{{")
 _LISTS = re.compile(r"(?<!\\),")
 _BUILDER = re.compile(r"\\?[A-Za-z]{1,6}\s*+(?:\||:|\\mid)")
-_BRACE = re.compile(r"\\[\s\S]|[{}]")
 
 
 def unwrap_whole(text: str) -> str:
@@ -72,7 +72,7 @@ def unwrap_whole(text: str) -> str:
             or _VECTOR.match(text)
             or _NUMBER_SET.match(text)
             or not text.endswith("}")
-            or _closing(text, opener.end()) != len(text) - 1
+            or closing_brace(text, opener.end()) != len(text) - 1
         ):
             return text
         inner = text[opener.end() : -1].strip()
@@ -82,16 +82,6 @@ def unwrap_whole(text: str) -> str:
             return text
         text = inner
     return text
-
-
-def _closing(text: str, start: int) -> int:
-    """Place of the brace that closes the group in which `start` stands, or -1."""
-    depth = 1
-    for mark in _BRACE.finditer(text, start):
-        depth += (mark.group() == "{") - (mark.group() == "}")
-        if depth == 0:
-            return mark.start()
-    return -1
 
 
 _NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
