@@ -169,7 +169,6 @@ _PREFIXED = _prefixed()
 _CANONICAL = _spellings()
 
 MAX_UNIT_CHARS = 60  # "kilograms times meters squared per second" has 42; anything longer is prose, not looked at
-_SQUARE = re.compile(r"(?:square|sq\.?|cubic|cu\.?) +")
 _TOKEN = re.compile(
     r"\s*+(?:(?P<per>/|÷|per\b)|(?P<times>\*|·|-(?=\s*[A-Za-zΩμ])|\btimes\b)"
     r"|(?P<raised>(?:square|sq\.?|cubic|cu\.?)\s)"
