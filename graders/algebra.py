@@ -138,8 +138,12 @@ def equal(gold: Node, answer: Node) -> bool | None:
 
 
 def _same_image(gold: Node, answer: Node) -> bool:
-    images = [(fingerprint(gold, seed), fingerprint(answer, seed)) for seed in range(_POINTS)]
-    return all(left is not None and left == right for left, right in images)
+    return all(_meet(gold, answer, seed) for seed in range(_POINTS))
+
+
+def _meet(gold: Node, answer: Node, seed: int) -> bool:
+    image = fingerprint(gold, seed)
+    return image is not None and image == fingerprint(answer, seed)
 
 
 def _refuted(gold: Node, answer: Node) -> bool:

@@ -138,6 +138,7 @@ class _Formulas:
         self.rule = ""
         self.refused = ""
         self.asked: dict[tuple[str, str, Question], bool | None] = {}
+        self.trees: dict[str, Node] = {}  # a list compares each of its formulas with each
 
     def __call__(self, gold: str, answer: str, question: Question) -> bool | None:
         key = gold, answer, question
@@ -151,7 +152,7 @@ class _Formulas:
 
     def read(self, gold: str, answer: str, question: Question) -> bool | None:
         try:
-            left, right = parse(_readable(gold)), parse(_readable(answer))
+            left, right = self.tree(gold), self.tree(answer)
         except (TooLarge, RecursionError) as error:  # a caller's own stack may leave less room than a formula needs
             self.refused = str(error)
             return None
@@ -165,6 +166,11 @@ class _Formulas:
         # A logarithm without a base is natural to some books and decimal to others: either reading will do.
         readings = ((with_log_base(left, base), with_log_base(right, base)) for base in LOG_BASES)
         return some(self.decide(*reading, gold, answer, question) for reading in readings)
+
+    def tree(self, text: str) -> Node:
+        if text not in self.trees:
+            self.trees[text] = parse(_readable(text))
+        return self.trees[text]
 
     def decide(self, left: Node, right: Node, gold: str, answer: str, question: Question) -> bool | None:
         self.rule = "algebra"

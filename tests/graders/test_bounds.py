@@ -2,7 +2,8 @@ r"""The cost of every string rule and of every rung grows in proportion to the l
 
 A shape is one piece repeated, alone or between other signs. Most slow patterns show on such a text:
 where a pattern may begin anywhere and fail late, its cost is the square of the length.
-Bounds are CPU time of this process. Each has room for a slow machine, and none for a square.
+Bounds are CPU time of this process on the machine that a fixed loop describes; a slower one gets more in proportion.
+Each has room for a disturbed run, and none for a square.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache as cache_result
 from functools import partial
 
 import pytest
@@ -25,7 +27,8 @@ READER_SECONDS_PER_CHAR = 8e-6  # of what builds a tree or parts
 PASS_SECONDS_PER_CHAR = 16e-6  # of all rules together, which may make a sign a dozen characters
 PAIR_SECONDS = {MAX_ANSWER_CHARS: 0.05, 8_000: 0.05, 1_000_000: 1.0}  # of a whole pair, by its characters
 GROWTH, GROWTH_FLOOR = 1.5, 0.05  # times the ratio of two lengths, and seconds added to it
-TRIES = 3  # the fastest counts: another process may disturb one run
+LOOP, LOOP_SECONDS = 100_000, 0.006  # of the machine that the bounds above were set on
+TRIES = 5  # the fastest counts: another process may disturb one run
 SHOWN = 12  # shapes over a bound before the search ends
 GUARD = 3  # a run is ended at this many times its bound
 
@@ -195,9 +198,23 @@ def ended_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
+def _loop_seconds() -> float:
+    began = time.thread_time()
+    total = 0
+    for k in range(LOOP):
+        total += k * k % 7
+    return time.thread_time() - began
+
+
+@cache_result
+def slowness() -> float:
+    """How many times longer this machine takes than the one that the bounds were set on, at least 1."""
+    return max(1.0, min(_loop_seconds() for _ in range(2 * TRIES)) / LOOP_SECONDS)
+
+
 def cost(run: Run, text: str, bound: float) -> float:
-    """CPU seconds of one run, the fastest of TRIES unless the first is within the bound."""
-    best = float("inf")
+    """CPU seconds of one run as the bounds count them: the fastest of TRIES unless the first is within the bound."""
+    best, bound = float("inf"), bound * slowness()
     for _ in range(TRIES):
         cache.forget()
         began = time.thread_time()
@@ -206,7 +223,7 @@ def cost(run: Run, text: str, bound: float) -> float:
         best = min(best, time.thread_time() - began)
         if best <= bound:
             break
-    return best
+    return best / slowness()
 
 
 def bound_of(name: str, size: int) -> float:
