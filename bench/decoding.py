@@ -7,7 +7,7 @@ from statistics import median
 from bench.measure import BASE, DATA, Row, seconds, trained_checkpoints
 from data.synthetic import BENCHMARK
 from eval import benchmarks, prompts
-from eval.engines.base import Engine, Stops
+from eval.engines.base import Engine, Prompt, Stops
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
 from eval.plan import choose_device
@@ -60,7 +60,8 @@ def rows() -> list[Row]:
 
 def decode(engine: Engine, ids: list[list[int]], stops: Stops) -> int:
     """Decodes all prompts; returns the number of output tokens."""
-    return sum(len(sample.token_ids) for _, samples in engine.generate(ids, DECODING, stops) for sample in samples)
+    asked = [Prompt(str(number), one) for number, one in enumerate(ids)]
+    return sum(len(sample.token_ids) for _, samples in engine.generate(asked, DECODING, stops) for sample in samples)
 
 
 def bare(engine: Vllm, ids: list[list[int]], stops: Stops) -> None:

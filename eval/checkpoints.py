@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -23,6 +24,15 @@ HASH_BLOCK_BYTES = 1 << 22
 # What sft.py leaves in a run's folder: its log from the beginning, and a last file when it has ended.
 TRAIN_LOG, FINISHED = "train.log", "finished.json"
 POLL_S = 2.0
+# Of config.json, what no forward pass reads: origin, precision (the engine's choice), cache, special tokens (the prompt's).
+CONFIG_LABELS = {
+    *("_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
+}
+OLD_TOKENIZER_FILES = (
+    *("tokenizer_config.json", "tokenizer.model", "vocab.json", "merges.txt"),
+    *("added_tokens.json", "special_tokens_map.json"),
+)
 SETTLED_S = 8.0  # a checkpoint of another trainer that has not changed for so long is taken to be whole
 
 
@@ -85,9 +95,32 @@ def weights_sha(folder: Path) -> str:
 
 
 def tokenizer_sha(folder: Path) -> str:
-    """sha256 (hex) of the tokenizer's own file; "" where it is stored in another way."""
-    path = folder / "tokenizer.json"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    """sha256 (hex) of tokenizer.json, or where there is none of the files that older tokenizers consist of."""
+    whole = folder / "tokenizer.json"
+    digest = hashlib.sha256()
+    for path in [whole] if whole.is_file() else [folder / name for name in OLD_TOKENIZER_FILES]:
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def computation_of(folder: Path) -> dict[str, Any]:
+    """All of config.json that may decide what the model computes, in transformers' own spelling of it.
+
+    What is not known to be irrelevant counts: two models of which it differs need an engine each.
+    """
+    from transformers import AutoConfig
+
+    return _without_labels(AutoConfig.from_pretrained(folder).to_dict())
+
+
+def _without_labels(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, and those inside them, without CONFIG_LABELS."""
+    return {
+        name: _without_labels(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in CONFIG_LABELS
+    }
 
 
 def stop_token_ids(folder: Path) -> list[int]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eval import benchmarks, checkpoints, prompts, store
+from eval.doubts import SWAP_CHECKS
+from eval.engines import draws
 from eval.engines.base import Engine
 from eval.provenance import data_note, git_commit, installed_versions, tokens_seen
 from eval.records import Benchmark, Checkpoint, Decoding, UserError
@@ -115,7 +117,7 @@ def describe(
         "weights": checkpoint.weights_sha,
         "benchmark": benchmark.sha256,
         "prompt": prompt["fingerprint"],
-        "decoding": asdict(decoding),
+        "decoding": describe_decoding(decoding),
         "engine": f"{engine.name}@{engine.version}",
     }
     return {
@@ -138,10 +140,16 @@ def describe(
             "file": store.benchmark_file(benchmark),
         },
         "prompt": prompt,
-        "decoding": asdict(decoding),
+        "decoding": describe_decoding(decoding),
+        "swap_checks": SWAP_CHECKS,
         "engine": {"name": engine.name, "version": engine.version},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def describe_decoding(decoding: Decoding) -> dict[str, Any]:
+    """The decoding as manifests hold it; at a temperature with the rule by which tokens are drawn."""
+    return asdict(decoding) | ({"draws": draws.RULE} if decoding.temperature else {})
 
 
 def named(job: Job) -> dict[str, Any]:
@@ -177,10 +185,10 @@ def choose_engine(options: Options, device: str) -> Engine:
     if options.engine == "ray":
         from eval.engines.ray import RayActors
 
-        return RayActors(device, options.decoding.seed, options.tensor_parallel, options.actors)
+        return RayActors(device, options.decoding.temperature > 0, options.tensor_parallel, options.actors)
     from eval.engines.vllm import Vllm
 
-    return Vllm(device, options.decoding.seed, options.tensor_parallel)
+    return Vllm(device, options.decoding.temperature > 0, options.tensor_parallel)
 
 
 def longest(jobs: list[Job]) -> int:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from rich.text import Text
 
 from eval import checkpoints, store
 from eval.console import progress
-from eval.engines.base import Engine, Loaded, Stops
+from eval.doubts import set_apart
+from eval.engines.base import Engine, Loaded, Prompt, Stops
 from eval.grading import grade_stored
 from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
 from eval.records import Checkpoint, Completion, Prediction
@@ -62,6 +64,7 @@ def score(jobs: list[Job], options: Options, engine: Engine, console: Console) -
     engine.max_model_tokens = max(engine.max_model_tokens, longest(jobs))
     inside: Path | None = None
     for job in jobs:
+        job = replace(job, manifest=set_apart(job.manifest, options.reports))
         folder = store.create(options.reports, job.manifest, job.benchmark)
         if summary := store.read_summary(folder):
             yield summary | named(job) | {"reused": True}
@@ -100,7 +103,8 @@ def decode(job: Job, owed: list[int], folder: Path, engine: Engine, console: Con
     began = time.monotonic()
     prompt = job.manifest["prompt"]
     stops = Stops(tuple(prompt["stop_token_ids"]), prompt["next_problem"] if job.decoding.stop_at_problem else "")
-    outputs = engine.generate([job.prompt_ids[index] for index in owed], job.decoding, stops)
+    asked = [Prompt(job.benchmark.problems[index].id, job.prompt_ids[index]) for index in owed]
+    outputs = engine.generate(asked, job.decoding, stops)
     label = f"decode {job.checkpoint.path.name} on {job.benchmark.name}"
     have = store.read_predictions(folder)
     batch: list[Prediction] = []

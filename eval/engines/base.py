@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,6 +23,13 @@ class Stops(NamedTuple):
     next_problem: str = ""
 
 
+class Prompt(NamedTuple):
+    """What is asked: the id of its problem, from which the draws of its samples follow, and its token ids."""
+
+    problem: str
+    token_ids: list[int]
+
+
 Finished = tuple[int, list[Completion]]
 
 
@@ -38,8 +45,12 @@ class Engine(Protocol):
         """Makes `folder` the model that `generate` uses, and verifies that it is."""
         ...
 
-    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
-        """Yields (index into `prompts`, its `n_samples` completions) as they finish, in any order."""
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
+        """Yields (index into `prompts`, its `n_samples` completions) as they finish, in any order.
+
+        Decoding is what `decoding` says, whatever the model's own generation_config.json wishes; tokens are drawn by
+        `eval.engines.draws`, so that a sample is the same in every engine but for the last bits of its logits.
+        """
         ...
 
     def close(self) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eval.engines.base import Finished, Loaded, Stops
+from eval.engines.base import Finished, Loaded, Prompt, Stops
+from eval.engines.draws import draw_tokens, list_draws
 from eval.records import Completion, Decoding
+
+if TYPE_CHECKING:
+    import torch
 
 # Prompts decoded together; sorted by length, so that little of a batch is padding.
 BATCH_PROMPTS = 32
@@ -24,7 +28,8 @@ class HuggingFace:
         import transformers
 
         self.device = device
-        self.version = f"{transformers.__version__}+{device}"
+        # Versions without a mark obeyed generation_config.json, which is no part of the key.
+        self.version = f"{transformers.__version__}+{device}+explicit"
         self.max_model_tokens = 0  # needs no reservation here
         self._model: Any = None
         self._tokenizer: Any = None
@@ -32,18 +37,20 @@ class HuggingFace:
     def load(self, folder: Path) -> Loaded:
         """Reads the weights of `folder`; from_pretrained itself refuses tensors that are missing or misshapen."""
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         began = time.monotonic()
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.close()
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(self.device).eval()
+        # `generate` fills what its caller leaves open from here: penalties, beams, forbidden tokens, a minimum length.
+        self._model.generation_config = GenerationConfig()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)  # only to find the text that stops
         return Loaded(0.0, round(time.monotonic() - began, 3))
 
-    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields completions batch by batch, shortest prompts first."""
-        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
         size = decoding.max_batch or BATCH_PROMPTS
         for start in range(0, len(order), size):
             batch = order[start : start + size]
@@ -57,29 +64,24 @@ class HuggingFace:
         self._model = None
         gc.collect()
 
-    def _decode(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> list[list[int]]:
+    def _decode(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> list[list[int]]:
         import torch
 
-        width = max(map(len, prompts))
+        rows = [prompt.token_ids for prompt in prompts for _ in range(decoding.n_samples)]
+        width = max(map(len, rows))
         padding = stops.token_ids[0]  # any id: the mask hides it
-        input_ids = torch.tensor([[padding] * (width - len(ids)) + ids for ids in prompts], device=self.device)
-        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=self.device)
-        sampling = (
-            {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
-            if decoding.temperature
-            else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        )
-        torch.manual_seed(decoding.seed)
+        input_ids = torch.tensor([[padding] * (width - len(ids)) + ids for ids in rows], device=self.device)
+        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in rows], device=self.device)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=input_ids,  # (prompts, width)
+                input_ids=input_ids,  # (prompts * n_samples, width)
                 attention_mask=mask,
                 max_new_tokens=decoding.max_tokens,
-                num_return_sequences=decoding.n_samples,
+                do_sample=False,
+                logits_processor=[_drawing(prompts, decoding, width)] if decoding.temperature else [],
                 eos_token_id=list(stops.token_ids),
                 pad_token_id=padding,
                 **({"stop_strings": [stops.next_problem], "tokenizer": self._tokenizer} if stops.next_problem else {}),
-                **sampling,
             )
         return [row[width:].tolist() for row in output]  # (prompts * n_samples, new tokens)
 
@@ -95,3 +97,15 @@ class HuggingFace:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def _drawing(
+    prompts: Sequence[Prompt], decoding: Decoding, width: int
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A logits processor after which the most likely token is the one that was drawn."""
+    draws = [draw for prompt in prompts for draw in list_draws(decoding, prompt.problem)]
+
+    def draw(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        return draw_tokens(scores, draws, [ids.shape[1] - width] * len(draws))
+
+    return draw

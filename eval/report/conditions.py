@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eval.doubts import doubts
 from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
-from eval.report.ranking import Group, make_group, title
+from eval.report.ranking import Group, join_words, make_group, title
 from eval.scores import Graded, read_graded
 
 
@@ -20,7 +21,8 @@ class Section:
 
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
-    tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row.
+    tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row,
+    and `doubts` which rows an earlier version may have got wrong.
     `id` is made of the conditions: the section keeps its address while evaluations are added.
     """
 
@@ -32,6 +34,7 @@ class Section:
     current: tuple[Evaluation, ...]
     superseded: tuple[Evaluation, ...]
     noise: tuple[str, ...]
+    doubts: tuple[str, ...]
 
     def evaluation_of(self, summary: Summary) -> Evaluation:
         """The evaluation of a row."""
@@ -113,6 +116,7 @@ def _section(
         current=current,
         superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
         noise=tuple(_noise_sentences(group, current, graded, repeats)),
+        doubts=tuple(_doubt_sentences(group, current)),
     )
 
 
@@ -129,6 +133,15 @@ def _noise_sentences(
         if again := repeats.get(_without_repeat(keys[row.summary["key"]])):
             floor = noise_floor([graded[row.summary["key"]], *map(_graded, again)])
             yield f"Noise floor of {row.label}: {floor}."
+
+
+def _doubt_sentences(group: Group, current: Sequence[Evaluation]) -> Iterator[str]:
+    """One sentence for each reason, with the rows that it is about."""
+    reasons = doubts(current[0].folder.parent, [(e.manifest, e.summary) for e in current])
+    keys = {e.summary["key"]: reason for e, reason in zip(current, reasons, strict=True) if reason}
+    for reason in dict.fromkeys(keys.values()):
+        labels = [row.label for row in group.rows if keys.get(row.summary["key"]) == reason]
+        yield f"May be wrong, because {reason}: {join_words(labels)}. Score again with the same command."
 
 
 def _graded(evaluation: Evaluation) -> Graded:

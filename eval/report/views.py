@@ -86,7 +86,12 @@ def make_view(section: Section, columns: Mapping[str, Columns], problems: Sequen
 
 def section_sentences(section: Section) -> list[str]:
     """What belongs under a section's table: standing, samples, what ran on, and the noise floor."""
-    return [*ranking.standing_sentences(section.group), *ran_on_sentences(section.group.rows), *section.noise]
+    return [
+        *ranking.standing_sentences(section.group),
+        *ran_on_sentences(section.group.rows),
+        *section.noise,
+        *section.doubts,
+    ]
 
 
 def ran_on_sentences(rows: Sequence[Row]) -> list[str]:

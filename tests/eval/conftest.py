@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from eval.engines.base import Loaded, Stops
+from eval.engines.base import Loaded, Prompt, Stops
 from eval.records import Completion, Decoding
 
 CONTEXT_TOKENS = 512
@@ -110,12 +110,12 @@ class FakeEngine:
         return Loaded(2.0, 0.0) if len(self.loaded) == 1 else Loaded(0.0, 0.25)
 
     def generate(
-        self, prompts: list[list[int]], decoding: Decoding, stops: Stops
+        self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops
     ) -> Iterator[tuple[int, list[Completion]]]:
         for done, index in enumerate(reversed(range(len(prompts)))):
             if done == self.fails_after:
                 raise self.failure
-            prompt = self.tokenizer.decode(prompts[index])
+            prompt = self.tokenizer.decode(prompts[index].token_ids)
             problem = prompt.removeprefix("<s>### Problem: ").removesuffix("\n### Solution:")
             self.asked.append(problem)
             outputs = [self.says(problem, sample) for sample in range(decoding.n_samples)]

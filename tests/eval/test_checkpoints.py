@@ -13,7 +13,16 @@ import numpy
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from eval.checkpoints import check_complete, find, identify, resolve, stored_shapes, weight_files, weights_sha
+from eval.checkpoints import (
+    check_complete,
+    computation_of,
+    find,
+    identify,
+    resolve,
+    stored_shapes,
+    weight_files,
+    weights_sha,
+)
 from eval.records import UserError
 
 MakeModel = Callable[..., Path]
@@ -288,3 +297,37 @@ def test_a_model_from_the_hub_keeps_its_name(
     monkeypatch.setattr("eval.checkpoints._download", lambda hub_id: copy)
     (found,) = resolve(["nobody/a-model", "nobody/a-model"])
     assert (found.path, found.name, found.run, found.step) == (copy, "nobody/a-model", "nobody/a-model", None)
+
+
+# What of config.json makes it another model, though the tensors are the same; and what does not.
+COMPUTED: tuple[dict[str, Any], ...] = (
+    {"rope_parameters": {"rope_type": "default", "rope_theta": 5.0}},
+    {"rope_parameters": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}},
+    {"rope_theta": 5.0, "rope_parameters": None},
+    {"rope_scaling": {"type": "dynamic", "factor": 2.0}, "rope_parameters": None},
+    {"rms_norm_eps": 0.01},
+    {"hidden_act": "gelu"},
+    {"head_dim": 8, "num_attention_heads": 4, "num_key_value_heads": 2},
+    {"tie_word_embeddings": False},
+    {"sliding_window": 16, "use_sliding_window": True},
+    {"attention_bias": True},
+    {"logit_scale": 0.5, "embedding_multiplier": 12.0},
+    {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+    {"quantization_config": {"quant_method": "fp8"}},
+    {"a_key_of_tomorrow": 1},
+)
+LABELS: tuple[dict[str, Any], ...] = (
+    {"transformers_version": "4.0"},
+    {"_name_or_path": "/elsewhere"},
+    {"torch_dtype": "float16"},
+    {"use_cache": False},
+    {"eos_token_id": 7},
+)
+
+
+@pytest.mark.parametrize("changes", [*COMPUTED, *LABELS], ids=str)
+def test_what_the_model_computes_is_told_from_labels(byte_llama: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(byte_llama, other)
+    change_config(other, **changes)
+    assert (computation_of(other) == computation_of(byte_llama)) == (changes in LABELS)

@@ -3,17 +3,42 @@
 import json
 import shutil
 from dataclasses import replace
+from itertools import combinations
+from math import hypot, sqrt
+from statistics import fmean
 
 import pytest
 
 from eval import prompts
-from eval.engines.base import Stops
+from eval.engines.base import Prompt, Stops
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
 from eval.records import Decoding
 
 DECODING, STOPS = Decoding(max_tokens=24), Stops((2,))
 QUESTIONS = ("What is 2 + 3?", "How many are left?", "Ada buys 3 books.", "Solve $x^2 = 4$.", "Why?", "Name a prime.")
+
+
+# What generation_config.json may ask of `generate`, in ways that change the tokens of a greedy decoding.
+WISHES = (
+    {"repetition_penalty": 5.0},
+    {"no_repeat_ngram_size": 1},
+    {"encoder_repetition_penalty": 5.0},
+    {"do_sample": True, "temperature": 2.0, "top_k": 50},
+    {"num_beams": 3, "length_penalty": 0.1},
+    {"min_new_tokens": 24},
+    {"max_length": 10, "max_new_tokens": 3},
+    {"suppress_tokens": list(range(3, 20_000))},
+    {"begin_suppress_tokens": list(range(3, 20_000))},
+    {"bad_words_ids": [[token] for token in range(3, 20_000)]},
+    {"forced_bos_token_id": 7, "forced_eos_token_id": 9},
+    {"exponential_decay_length_penalty": [1, 9.0]},
+    {"guidance_scale": 3.0},
+    {"stop_strings": ["a", "e", "i"]},
+    {"sequence_bias": [[[9], 1000.0]]},
+    {"use_cache": False, "cache_implementation": "static"},
+    {"eos_token_id": list(range(3, 20_000))},
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +56,7 @@ def other_llama(tiny_llama, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(device):
-    engine = Vllm(device)
+    engine = Vllm(device, samples=True)
     engine.max_model_tokens = 256
     yield engine
     engine.close()
@@ -39,7 +64,11 @@ def engine(device):
 
 @pytest.fixture(scope="module")
 def ids(smollm2_tokenizer):
-    return [prompts.generation_ids(prompts.example_of(question), smollm2_tokenizer) for question in QUESTIONS]
+    """The questions as prompts."""
+    return [
+        Prompt(f"q{number}", prompts.generation_ids(prompts.example_of(question), smollm2_tokenizer))
+        for number, question in enumerate(QUESTIONS)
+    ]
 
 
 def outputs(engine, folder, ids):
@@ -136,13 +165,89 @@ def test_small_batches_give_every_prompt_once(engine, tiny_llama, ids):
     assert dict(engine.generate(ids, replace(DECODING, max_batch=2), STOPS)) == whole
 
 
-def test_sampling_gives_as_many_completions_as_asked_and_repeats_with_its_seed(engine, tiny_llama, ids):
+def changed(folder, target, file="config.json", **settings):
+    """A copy of the model with other settings in one of its JSON files."""
+    shutil.copytree(folder, target)
+    stated = json.loads((target / file).read_text())
+    (target / file).write_text(json.dumps(stated | settings))
+    return target
+
+
+ROPE = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 8.0}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"rope_parameters": ROPE}, {"rms_norm_eps": 0.5}],
+    ids=["rope", "norm"],
+)
+def test_equal_weights_under_another_config_are_another_model(engine, tiny_llama, tmp_path, ids, device, settings):
+    other = changed(tiny_llama, tmp_path / "other", **settings)
+    _, first = outputs(engine, tiny_llama, ids)
+    started, mine = outputs(engine, other, ids)
+    assert mine != first and started.start_s > 0
+    if device == "cpu":
+        assert mine == outputs(HuggingFace(device), other, ids)[1]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: next(iter(wish)))
+def test_decoding_is_what_is_asked_whatever_the_model_wishes(tiny_llama, tmp_path, ids, device, wish):
+    """transformers fills what a caller leaves open from generation_config.json, which is no part of the key."""
+    plain = outputs(HuggingFace(device), tiny_llama, ids)[1]
+    wishful = changed(tiny_llama, tmp_path / "wishful", "generation_config.json", **wish)
+    assert outputs(HuggingFace(device), wishful, ids)[1] == plain
+
+
+SAMPLING = Decoding(max_tokens=12, temperature=1.0, n_samples=4, seed=5)
+
+
+def sampled(engine, ids, decoding=SAMPLING):
+    return dict(engine.generate(ids, decoding, STOPS))
+
+
+def test_a_sample_is_the_same_in_every_engine_and_batch(engine, tiny_llama, ids, device):
     engine.load(tiny_llama)
-    sampling = Decoding(max_tokens=8, temperature=1.0, n_samples=3, seed=5)
-    first, second = (dict(engine.generate(ids, sampling, STOPS)) for _ in range(2))
-    assert first == second
-    assert all(len(samples) == 3 for samples in first.values())
-    assert any(len(set(samples)) > 1 for samples in first.values())
+    whole = sampled(engine, ids)
+    assert whole == sampled(engine, ids) == sampled(engine, ids, replace(SAMPLING, max_batch=1))
+    assert {0: whole[4]} == sampled(engine, ids[4:5]), "as when the others are stored already"
+    assert all(len(samples) == len(set(samples)) == 4 for samples in whole.values())
+    assert whole != sampled(engine, ids, replace(SAMPLING, seed=6))
+    beside = HuggingFace(device)
+    beside.load(tiny_llama)
+    for decoding in (SAMPLING, replace(SAMPLING, temperature=0.7, top_p=0.8)):
+        mine, theirs = (sampled(one, ids, decoding) for one in (engine, beside))
+        assert theirs == sampled(beside, ids, replace(decoding, max_batch=1))
+        if device == "cpu":
+            assert mine == theirs
+
+
+def test_many_samples_of_long_prompts_are_decoded(engine, tiny_llama, ids):
+    """vLLM prefills them in parts, for which its CPU build rewound a generator that cannot be rewound."""
+    engine.load(tiny_llama)
+    prompts_of_200 = [Prompt(f"p{n}", (ids[n % len(ids)].token_ids * 40)[:200]) for n in range(40)]
+    decoding = Decoding(max_tokens=3, temperature=1.0, n_samples=8)
+    assert [len(samples) for samples in sampled(engine, prompts_of_200, decoding).values()] == [8] * 40
+
+
+def test_samples_of_different_problems_are_independent(engine, tiny_llama, ids):
+    """A random model answers every problem alike, so that one seed for all would show: in a third of the pairs."""
+    engine.load(tiny_llama)
+    problems = [Prompt(f"p{n}", ids[0].token_ids) for n in range(60)]
+    drawn = sampled(engine, problems, Decoding(max_tokens=2, temperature=0.5, n_samples=5))
+    first = {(p, k): sample.token_ids for p, row in drawn.items() for k, sample in enumerate(row)}
+    assert len(first) == 300
+    pairs = [(a, b) for a, b in combinations(first, 2) if a[0] != b[0]]
+    alike = [[first[a] == first[b] for a, b in pairs if (a[1] == b[1]) is same] for same in (True, False)]
+    (same, same_error), (other, other_error) = (
+        (fmean(some), sqrt(fmean(some) * (1 - fmean(some)) / 300)) for some in alike
+    )
+    assert 0 < other < 0.5, "they can be alike by chance"
+    assert abs(same - other) < 4 * hypot(same_error, other_error)
+
+
+def test_an_engine_that_was_started_to_be_greedy_does_not_sample(tiny_llama, ids, device):
+    with pytest.raises(ValueError, match="decodes greedily only"):
+        next(Vllm(device).generate(ids, SAMPLING, STOPS))
 
 
 def test_a_budget_that_ends_an_output_is_reported_as_length(engine, tiny_llama, ids):

@@ -1,12 +1,15 @@
 """Ray actors with a vLLM engine each give what one engine gives, also when one of them is killed on the way."""
 
+import json
+import shutil
 import threading
 import time
 
 import pytest
 
 from eval import prompts
-from eval.engines.base import Stops
+from eval.engines.base import Prompt, Stops
+from eval.engines.hf import HuggingFace
 from eval.engines.ray import CHUNK_PROMPTS, RayActors
 from eval.engines.vllm import Vllm
 from eval.records import Decoding, UserError
@@ -18,7 +21,8 @@ QUESTIONS = 3 * CHUNK_PROMPTS["cpu"]
 @pytest.fixture(scope="module")
 def ids(smollm2_tokenizer):
     return [
-        prompts.generation_ids(prompts.example_of(f"What is {n} + {n}?"), smollm2_tokenizer) for n in range(QUESTIONS)
+        Prompt(f"q{n}", prompts.generation_ids(prompts.example_of(f"What is {n} + {n}?"), smollm2_tokenizer))
+        for n in range(QUESTIONS)
     ]
 
 
@@ -37,7 +41,7 @@ def alone(tiny_llama, ids, device):
 
 @pytest.fixture(scope="module")
 def actors():
-    engine = RayActors("cpu", actors=2)
+    engine = RayActors("cpu", samples=True, actors=2)
     engine.max_model_tokens = 128
     yield engine
     engine.close()
@@ -54,6 +58,26 @@ def test_two_actors_give_what_one_engine_gives(alone, actors, tiny_llama, ids):
 def test_the_weights_are_swapped_in_every_actor(actors, tiny_llama):
     swapped = actors.load(tiny_llama)
     assert swapped.start_s == 0 < swapped.swap_s
+
+
+def test_samples_are_those_of_one_engine_whichever_actor_draws_them(actors, tiny_llama, ids, device):
+    sampling = Decoding(max_tokens=8, temperature=1.0, n_samples=2)
+    beside = HuggingFace(device)
+    beside.load(tiny_llama)
+    actors.load(tiny_llama)
+    assert dict(actors.generate(ids, sampling, STOPS)) == dict(beside.generate(ids, sampling, STOPS))
+
+
+def test_actors_start_anew_for_equal_weights_under_another_config(actors, tiny_llama, ids, tmp_path, device):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_llama, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    actors.load(tiny_llama)
+    assert actors.load(other).start_s > 0
+    beside = HuggingFace(device)
+    beside.load(other)
+    assert dict(actors.generate(ids, DECODING, STOPS)) == dict(beside.generate(ids, DECODING, STOPS))
 
 
 def test_the_problems_of_a_killed_actor_go_to_the_other(alone, actors, tiny_llama, ids):
