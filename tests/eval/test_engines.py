@@ -133,14 +133,15 @@ def test_a_matrix_that_cannot_be_compared_means_a_fresh_engine_for_each_model(
     assert started == [other_llama]
 
 
-def test_only_the_stop_ids_that_are_given_stop(engine, tiny_llama, tmp_path, ids):
+def test_only_the_stop_ids_that_are_given_stop_and_no_other_wish_counts(engine, tiny_llama, tmp_path, ids):
     """vLLM would add the eos ids of the folder that started the engine to those of every later model."""
     _, free = outputs(engine, tiny_llama, ids)
     common = free[0][0].token_ids[3]
     folder = tmp_path / "stops-early"
     shutil.copytree(tiny_llama, folder)
     generation = json.loads((folder / "generation_config.json").read_text())
-    (folder / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": common}))
+    wishes = {"eos_token_id": common, "repetition_penalty": 5.0, "min_new_tokens": 24, "temperature": 2.0}
+    (folder / "generation_config.json").write_text(json.dumps(generation | wishes))
     engine.close()
     assert outputs(engine, folder, ids)[1] == free
 
