@@ -70,6 +70,18 @@ def _named(pair: str) -> tuple[str, str]:
     return name, path
 
 
+def _columns(asked: list[str]) -> dict[str, str]:
+    """{what it is: its column} of `problem=Q,solution=A`."""
+    from data.recipe import check_columns
+
+    pairs = [pair.partition("=") for one in asked for pair in one.split(",")]
+    columns = {new.strip(): column.strip() for new, _, column in pairs}
+    if not all(column for column in columns.values()):
+        raise UserError(f"--columns {','.join(asked)}: write problem=COLUMN,solution=COLUMN,answer=COLUMN.")
+    check_columns(columns, "--columns")
+    return columns
+
+
 def audit(args: argparse.Namespace) -> None:
     """Says what a data set teaches and gives away: tables, and on request JSON and a page."""
     log = args.log / "audit.log"
@@ -79,8 +91,9 @@ def audit(args: argparse.Namespace) -> None:
         from data.audit import find_instruments
         from data.audit_report import show, write_page
 
+        columns = _columns(args.columns)
         instruments = find_instruments(args.tokenizer, args.benchmarks_dir, console)
-        figures = audit_dataset(args.dataset, instruments, console, args.workers)
+        figures = audit_dataset(args.dataset, instruments, console, args.workers, columns)
         if args.html:
             write_page(figures, args.html)
             console.print(f"open {args.html}", markup=False)
@@ -165,14 +178,24 @@ def _parser() -> argparse.ArgumentParser:
         "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
     )
     command.add_argument(
-        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="read a source from a copy: NAME=PATH[:SPLIT]",
     )
     command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
     command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
     command = commands.add_parser("audit", help="what a data set teaches, and what it gives away of the benchmarks")
     command.set_defaults(command=audit)
-    command.add_argument("dataset", help="JSON lines (.gz), Parquet, a built folder, or one of save_to_disk")
+    command.add_argument(
+        "dataset",
+        help="JSON (.gz), CSV, Parquet, or a folder of them or of save_to_disk; FOLDER:SPLIT for another split",
+    )
+    command.add_argument(
+        "--columns", action="append", default=[], metavar="problem=…,solution=…", help="which column is what"
+    )
     command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
     command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
     command.add_argument("--html", type=Path, help="write a page with plots there, too")
