@@ -135,7 +135,7 @@ def _look_at(seen: Seen, number: int, row: Row, source: Source, instruments: Ins
     seen.types[answer_type(answer)] += 1
     seen.boxes[box_kind(row["solution"], box)] += 1
     if "placeholder" in row:
-        seen.placeholders[word_of(row["placeholder"]) or ""] += 1
+        seen.placeholders[word_of(row["placeholder"]) or row["placeholder"]] += 1
     if box is None:
         seen.no_box.append(number)
     elif is_never_an_answer(box):
