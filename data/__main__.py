@@ -53,7 +53,8 @@ def build(args: argparse.Namespace) -> None:
         from data.card import show
         from data.recipe import read_recipe
 
-        recipe = read_recipe(args.recipe, dict(_named(pair) for pair in args.source), args.tokenizer)
+        copies = dict(_named(pair) for pair in args.source)
+        recipe = read_recipe(args.recipe, copies, args.tokenizer, _columns_by_source(args.columns))
         built = build_recipe(recipe, args.out, args.benchmarks_dir, console, args.workers)
         show(built.manifest, built.reused, console)
     if args.json:
@@ -70,16 +71,23 @@ def _named(pair: str) -> tuple[str, str]:
     return name, path
 
 
-def _columns(asked: list[str]) -> dict[str, str]:
-    """{what it is: its column} of `problem=Q,solution=A`."""
-    from data.recipe import check_columns
+def _columns_by_source(asked: list[str]) -> dict[str, dict[str, str]]:
+    """{source: its columns} of `NAME:problem=Q,solution=A`."""
+    found: dict[str, dict[str, str]] = {}
+    for one in asked:
+        name, colon, pairs = one.partition(":")
+        if not colon or "=" in name:
+            raise UserError(f"--columns {one}: write NAME:problem=COLUMN,…, with a name of the recipe's sources.")
+        found[name] = found.get(name, {}) | _columns(pairs)
+    return found
 
-    pairs = [pair.partition("=") for one in asked for pair in one.split(",")]
-    columns = {new.strip(): column.strip() for new, _, column in pairs}
-    if not all(column for column in columns.values()):
-        raise UserError(f"--columns {','.join(asked)}: write problem=COLUMN,solution=COLUMN,answer=COLUMN.")
-    check_columns(columns, "--columns")
-    return columns
+
+def _columns(asked: str) -> dict[str, str]:
+    """{what it is: its column} of `problem=Q,solution=A`; which of the names are known is checked by who uses them."""
+    pairs = [pair.partition("=") for pair in asked.split(",")]
+    if not all(column.strip() for _, _, column in pairs):
+        raise UserError(f"--columns {asked}: write problem=COLUMN,solution=COLUMN,answer=COLUMN.")
+    return {new.strip(): column.strip() for new, _, column in pairs}
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -90,8 +98,10 @@ def audit(args: argparse.Namespace) -> None:
         from data.audit import audit as audit_dataset
         from data.audit import find_instruments
         from data.audit_report import show, write_page
+        from data.recipe import check_columns
 
-        columns = _columns(args.columns)
+        columns = {new: column for one in args.columns for new, column in _columns(one).items()}
+        check_columns(columns, "--columns")
         instruments = find_instruments(args.tokenizer, args.benchmarks_dir, console)
         figures = audit_dataset(args.dataset, instruments, console, args.workers, columns)
         if args.html:
@@ -144,7 +154,11 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--processes", type=int, metavar="N", help="training processes of a cell (one a GPU, else 1)")
     build = command.add_argument_group("building recipes")
     build.add_argument(
-        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="read a source from a copy: PATH or FOLDER:SPLIT",
     )
     build.add_argument("--tokenizer", metavar="MODEL", help="count tokens of recipes by it, instead of by their own")
     scoring = command.add_argument_group("scoring, as in python -m eval run")
@@ -183,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=PATH",
         help="read a source from a copy: NAME=PATH[:SPLIT]",
+    )
+    command.add_argument(
+        "--columns", action="append", default=[], metavar="NAME:problem=…", help="which column of a source is what"
     )
     command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
     command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")

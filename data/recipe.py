@@ -88,8 +88,16 @@ class Recipe:
         return {"name": self.name, "seed": self.seed, "sources": sources, "steps": steps}
 
 
-def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: str | None = None) -> Recipe:
-    """The checked recipe; `copies` says for names of sources where a copy lies. Raises UserError for whatever is wrong."""
+def read_recipe(
+    path: Path,
+    copies: Mapping[str, str] | None = None,
+    tokenizer: str | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+) -> Recipe:
+    """The checked recipe; `copies` says for names of sources where a copy lies, `columns` how its columns are called.
+
+    Raises UserError for whatever is wrong.
+    """
     settings = read_mapping(path, "name a recipe, such as those in data/recipes")
     known = {field.name: None for field in dataclasses.fields(Recipe) if field.name != "path"}
     _check_known(settings, known, str(path))
@@ -107,7 +115,7 @@ def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: 
         path,
         settings["name"],
         tokenizer or settings["tokenizer"],
-        _with_copies(sources, copies or {}, path),
+        _with_columns(_with_copies(sources, copies or {}, path), columns or {}, path),
         steps,
         settings.get("seed", 0),
         settings.get("about", ""),
@@ -197,6 +205,22 @@ def _with_copies(sources: tuple[Source, ...], copies: Mapping[str, str], path: P
     return tuple(
         dataclasses.replace(source, path=copies[source.name], hub="", revision="", synthetic=0)
         if source.name in copies
+        else source
+        for source in sources
+    )
+
+
+def _with_columns(
+    sources: tuple[Source, ...], columns: Mapping[str, Mapping[str, str]], path: Path
+) -> tuple[Source, ...]:
+    names = [source.name for source in sources]
+    for name, named in columns.items():
+        if name not in names:
+            raise UserError(f"--columns {name}:…: {path} has no such source{_nearest(name, names)}")
+        check_columns(named, f"--columns {name}")
+    return tuple(
+        dataclasses.replace(source, columns={**source.columns, **columns[source.name]})
+        if source.name in columns
         else source
         for source in sources
     )

@@ -18,7 +18,10 @@ from data.examine import Instruments
 from data.folders import SPLITS
 from data.rows import Drop
 from data.sources import Source, batches, identity, read
+from data.submission.writer import copy_rows
 from eval.records import UserError
+from training.examples import load_splits
+from training.settings import ContractArguments
 
 
 def row(text: str) -> dict[str, Any]:
@@ -280,3 +283,21 @@ def test_build_and_audit_read_the_same_rows(tmp_path, tiny_tokenizer, capsys, mo
 def test_the_real_folder_is_refused_because_it_holds_many_sets(shared):
     with pytest.raises(UserError, match=r"files of no split beside gsm8k_train_boxed\.jsonl\.gz"):
         texts(shared / "data/sft")
+
+
+def test_training_and_a_submission_name_the_split_that_is_missing(tmp_path):
+    chats = [{"messages": [{"role": "user", "content": "P"}, {"role": "assistant", "content": "S"}]}]
+    DatasetDict(train=Dataset.from_list(chats)).save_to_disk(tmp_path / "alone")
+    DatasetDict(numbers=Dataset.from_list(chats)).save_to_disk(tmp_path / "other")
+    plain = Dataset.from_list([row("a")])
+    DatasetDict(train=plain, test=plain).save_to_disk(tmp_path / "plain")
+    for name, words in {"alone": "'test'", "other": "'train'"}.items():
+        with pytest.raises(UserError, match=f"there is no split {words}; write a DatasetDict"):
+            load_splits(ContractArguments("model", str(tmp_path / name), "local"))
+    for name, words in {
+        "alone": "test is no split of it, but train",
+        "other": "train is no split of it, but numbers",
+        "plain": "train has no column `messages`, but problem, solution, answer",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            copy_rows(tmp_path / name, tmp_path)

@@ -305,6 +305,27 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(columns, words
     assert code in (1, 2) and said.startswith("error: ") and all(word in said for word in words), said
 
 
+def test_a_copy_of_a_source_has_columns_of_its_own(tmp_path, tiny_tokenizer, capsys):
+    (tmp_path / "a.csv").write_text('Q,A\nWhat is 2 + 3?,"5, so $\\boxed{5}$."\n' * 1 + "What is 2 + 2?,$\\boxed{4}$\n")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: t\ntokenizer: {tiny_tokenizer}\nsources: [{{name: numbers, hub: org/numbers, revision: {'a' * 40}}}]\n"
+        "steps: [validation: {rows: 1}]\n"
+    )
+    command = ["build", str(recipe), "--out", str(tmp_path / "out"), "--workers", "0", "--json"]
+    command += ["--source", f"numbers={tmp_path / 'a.csv'}"]
+    assert main([*command, "--columns", "numbers:problem=Q,solution=A"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows_read"] == {"numbers": 2}
+    for columns, words in {
+        "number:problem=Q": "no such source; did you mean 'numbers'?",
+        "problem=Q": "write NAME:problem=COLUMN",
+        "numbers:problm=Q": "did you mean 'problem'?",
+        "numbers:problem=": "write problem=COLUMN",
+    }.items():
+        assert main([*command, "--columns", columns]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_a_recipe_names_the_columns_that_are_there(tmp_path, tiny_tokenizer, capsys):
     (tmp_path / "a.jsonl").write_text((json.dumps({"Q": "What is 2 + 3?", "work": S}) + "\n") * 3)
     recipe = tmp_path / "recipe.yaml"
