@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from data.hub_card import mapped_files
+from data.hub_card import mapped_files, printable
 from eval.records import UserError
 
 KINDS = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
@@ -37,7 +37,7 @@ NOTES = (
     "dropped.jsonl croissant.json package.json"
 )
 NOT_DATA = frozenset(NOTES.split())
-DEEPEST, SHOWN = 6, 8
+DEEPEST = 6
 
 
 class File(NamedTuple):
@@ -88,7 +88,9 @@ def split_of(splits: Sequence[str], split: str, folder: Path, place: str) -> str
     free = [name for name in splits if not _is_held_out(name)]
     if not found and not (split == "train" and len(free) == 1):
         choices = ", ".join(f"{folder}:{name}" for name in splits)
-        raise UserError(f"{place}: {folder} has no split {split!r}, but {', '.join(splits)}; name one: {choices}.")
+        raise UserError(
+            f"{place}: {folder} has no split {split!r}, but {printable(splits)}; name one: {printable([choices])}."
+        )
     return (found or free)[0]
 
 
@@ -96,7 +98,7 @@ def _snapshot(folder: Path, place: str) -> Path:
     """The one revision inside a folder of the hub's cache; the folder itself where it is none."""
     revisions = sorted(path for path in folder.glob("snapshots/*") if path.is_dir())
     if len(revisions) > 1:
-        raise UserError(f"{place}: {folder} holds several revisions; name one: {_shown(revisions)}.")
+        raise UserError(f"{place}: {folder} holds several revisions; name one: {printable(revisions)}.")
     return revisions[0] if revisions else folder
 
 
@@ -112,8 +114,8 @@ def _by_names(folder: Path, split: str, named: bool, config: str, place: str) ->
     strays = [file for file in files if not file.split and file not in found]
     if strays and not named:
         raise UserError(
-            f"{place}: {folder} has files of no split beside {_shown(_relative(found, folder))}: "
-            f"{_shown(_relative(strays, folder))}; name the files to read, or the split: {folder}:{split}."
+            f"{place}: {folder} has files of no split beside {printable(_relative(found, folder))}: "
+            f"{printable(_relative(strays, folder))}; name the files to read, or the split: {folder}:{split}."
         )
     return [file.path for file in found]
 
@@ -132,10 +134,10 @@ def _without(files: list[File], folder: Path, split: str) -> str:
     splits = sorted({file.split or "no split's name" for file in files})
     if splits:
         choices = ", ".join(f"{folder}:{name}" for name in splits if " " not in name)
-        return f"{folder} has no split {split!r}, but {_shown(splits)}; name one: {choices or 'its files'}."
+        return f"{folder} has no split {split!r}, but {printable(splits)}; name one: {printable([choices or 'its files'])}."
     saved = [path for path in sorted(folder.glob("*")) if is_saved(path)]
     if saved:
-        return f"{folder} holds several folders of save_to_disk; name one: {_shown(saved)}."
+        return f"{folder} holds several folders of save_to_disk; name one: {printable(saved)}."
     return f"{folder} holds no {', '.join(SUFFIXES)} file or folder of save_to_disk."
 
 
@@ -145,7 +147,7 @@ def _of_config(files: list[File], folder: Path, config: str, place: str) -> list
     if config and config in configs:
         return [file for file in files if file.config == config]
     if config and not configs <= {""}:
-        known = _shown(sorted(filter(None, configs)))
+        known = printable(sorted(filter(None, configs)))
         raise UserError(f"{place}: {folder} has no config {config!r}, but {known}; set `config`.")
     return files
 
@@ -155,17 +157,21 @@ def _check_one_set(found: list[File], folder: Path, place: str) -> None:
     configs = sorted({file.config for file in found})
     if len(configs) > 1:
         choices = [str(folder / one) for one in configs if one] + [str(file.path) for file in found if not file.config]
-        raise UserError(f"{place}: {folder} holds several data sets; name one: {_shown(choices)}.")
+        raise UserError(f"{place}: {folder} holds several data sets; name one: {printable(choices)}.")
     bare = Counter(str(file.path)[: -len(_suffix(file.path))] for file in found)
     twice = [file for file in found if bare[str(file.path)[: -len(_suffix(file.path))]] > 1]
     if twice:
-        raise UserError(f"{place}: the same set in several forms: {_shown(_relative(twice, folder))}; name one file.")
+        raise UserError(
+            f"{place}: the same set in several forms: {printable(_relative(twice, folder))}; name one file."
+        )
 
 
 def _check_variants(found: list[File], folder: Path, place: str) -> None:
     """Raises UserError for `train.jsonl` beside `train_1M.jsonl`, which mostly holds it again."""
     if len({bool(file.variant) for file in found}) > 1:
-        raise UserError(f"{place}: several files are {found[0].split}: {_shown(_relative(found, folder))}; name one.")
+        raise UserError(
+            f"{place}: several files are {found[0].split}: {printable(_relative(found, folder))}; name one."
+        )
 
 
 # What lies where
@@ -227,8 +233,3 @@ def _suffix(path: Path) -> str:
 
 def _relative(files: list[File], folder: Path) -> list[str]:
     return [str(file.path.relative_to(folder)) for file in files]
-
-
-def _shown(values: Sequence[object]) -> str:
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return ", ".join(map(str, values[:SHOWN])) + more

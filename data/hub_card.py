@@ -11,7 +11,7 @@ A card is somebody else's: it can name files of its own folder only.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,47 +30,62 @@ def mapped_files(folder: Path, split: str, config: str, place: str, names: Mappi
     """
     card = folder / "README.md"
     entries = _configs(card)
-    configs = {name: _by_split(entry, card, names) for name, entry in entries.items()}
-    configs = {name: patterns for name, patterns in configs.items() if patterns}
+    configs = {name: mapped for name, entry in entries.items() if (mapped := _by_split(entry, card, names))}
     if not configs:
         return None
     there = {name: files for name, patterns in configs.items() if (files := _there(folder, patterns, card))}
     default = next((name for name in configs if _is_default(name, entries[name])), "")
-    chosen = _chosen(card, list(configs), list(there), config, default, place)
+    chosen = _chosen(card, configs, there, config, default, place)
     found = there.get(chosen, {}).get(split) or _only_one(configs[chosen], there.get(chosen, {}), split, names)
     if not found:
-        mapped = ", ".join(configs[chosen])
         raise UserError(
-            f"{place}: {card} maps {mapped} of {chosen!r}, and no file of {split!r} is there; name a file or another "
-            f"split: {folder}:SPLIT."
+            f"{place}: {card} maps {printable(configs[chosen])} of {chosen!r}, and no file of {split!r} is there; name a "
+            f"file, or another split: {folder}:SPLIT."
         )
     return found
 
 
+def printable(names: Iterable[object], most: int = 8) -> str:
+    """Names out of somebody's data set for a terminal, a few of them."""
+    shown = [str(name) for name in names]
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return "".join(sign if sign.isprintable() else "?" for sign in ", ".join(shown[:most])) + more
+
+
 def _configs(card: Path) -> dict[str, dict[str, Any]]:
     """{name: entry} of the front matter's `configs`; {} where there are none."""
+    text = card.read_text(encoding="utf-8", errors="replace")[:LONGEST_CARD] if card.is_file() else ""
+    matter = text.split("---\n", 2)[1] if text.startswith("---\n") and text.count("---\n") > 1 else ""
     try:
-        text = card.read_text(encoding="utf-8")[:LONGEST_CARD] if card.is_file() else ""
-        matter = text.split("---\n", 2)[1] if text.startswith("---\n") and text.count("---\n") > 1 else ""
         entries = (yaml.safe_load(matter) or {}).get("configs") or []
-        return {str(entry["config_name"]): dict(entry) for entry in entries}
+        return {_text(entry["config_name"]): dict(entry) for entry in entries}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{card}: the front matter cannot be read ({first_line(error)}); mend it or take it away."
-        ) from None
+        said = printable([first_line(error)])[:100]
+        raise UserError(f"{card}: the front matter cannot be read ({said}); mend it, or take it away.") from None
+
+
+def _text(value: Any) -> str:
+    """A name or path. Raises TypeError for anything else: the text of a small YAML tree can fill the memory."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{type(value).__name__} for a name")
+    return str(value)
 
 
 def _by_split(entry: dict[str, Any], card: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
     """{split: patterns} of an entry, whichever way its data_files are written."""
-    files = entry.get("data_files")
+    files = entry.get("data_files") or []
     if isinstance(files, str) or (isinstance(files, list) and all(isinstance(one, str) for one in files)):
         files = [{"split": "train", "path": files}] if files else []
     found: dict[str, list[str]] = {}
-    for one in files or []:
-        if not isinstance(one, dict) or not isinstance(one.get("path"), str | list) or "split" not in one:
-            raise UserError(f"{card}: data_files has {one!r:.60}; write `split` and `path`.")
-        paths = [one["path"]] if isinstance(one["path"], str) else one["path"]
-        found.setdefault(names.get(str(one["split"]), str(one["split"])), []).extend(map(str, paths))
+    try:
+        for one in files:
+            paths = one["path"] if isinstance(one["path"], list) else [one["path"]]
+            split = _text(one["split"])
+            found.setdefault(names.get(split, split), []).extend(map(_text, paths))
+    except (TypeError, KeyError):
+        raise UserError(
+            f"{card}: `data_files` must be a list of `split` and `path`; mend it, or take it away."
+        ) from None
     return found
 
 
@@ -94,18 +109,32 @@ def _is_default(name: str, entry: Mapping[str, Any]) -> bool:
     return name == "default" or entry.get("default") is True
 
 
-def _chosen(card: Path, names: list[str], there: list[str], config: str, default: str, place: str) -> str:
+def _chosen(
+    card: Path,
+    configs: Mapping[str, object],
+    there: Mapping[str, Mapping[str, list[Path]]],
+    config: str,
+    default: str,
+    place: str,
+) -> str:
     """The config that is meant: the one asked for, the only one, or the card's default."""
-    if config in names:
+    if config in configs:
         return config
-    if config and len(names) > 1:
-        raise UserError(f"{place}: {card} has no config {config!r}, but {', '.join(names)}; set `config`.")
-    candidates = there or names
+    if config and len(configs) > 1:
+        known = printable(configs)
+        raise UserError(f"{place}: {card} has no config {config!r}, but {known}; set `config`.")
+    candidates = list(there or configs)
     if len(candidates) > 1 and default not in candidates:
+        files = [path for splits in there.values() for path in next(iter(splits.values()))[:1]]
         raise UserError(
-            f"{place}: {card.parent} holds several data sets, {', '.join(candidates)}; set `config`, or name the files."
+            f"{place}: {card.parent} holds several data sets, {printable(candidates)}; set `config` in a recipe, or name "
+            f"what to read, such as {printable(_folder_or_file(path, card.parent) for path in files)}."
         )
     return default if default in candidates else candidates[0]
+
+
+def _folder_or_file(path: Path, folder: Path) -> Path:
+    return path.parent if path.parent.parent == folder else path
 
 
 def _only_one(
