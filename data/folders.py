@@ -30,7 +30,7 @@ SPLITS = {"train": "train", "training": "train"} | {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 WORDS = re.compile(r"[-._ 0-9]+")
-SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}")
+SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})")
 # What stands beside data and is none: notes of `datasets`, of models, and of `data build`.
 NOTES = (
     "dataset_info.json dataset_infos.json dataset_dict.json state.json config.json manifest.json "
@@ -41,12 +41,12 @@ DEEPEST = 6
 
 
 class File(NamedTuple):
-    """A data file: `config` and `split` as its place says them, "" for neither; `variant` tells `train_1M` from `train`."""
+    """A data file: `config` and `split` as its place says them, "" for neither, and `form`, how the split is said."""
 
     path: Path
     config: str
     split: str
-    variant: str = ""
+    form: str = ""
 
 
 def is_saved(folder: Path) -> bool:
@@ -79,6 +79,8 @@ def files_of(folder: Path, split: str, named: bool, config: str, place: str) -> 
             raise UserError(f"{place}: {path} is a link to nothing; download it again.")
         if not path.name.lower().endswith(SUFFIXES):
             raise UserError(f"{place}: {path} is none of {', '.join(SUFFIXES)}; write it as one of these.")
+    if not named:
+        _check_shards(found, folder, split, place)
     return folder, sorted(found)
 
 
@@ -110,7 +112,7 @@ def _by_names(folder: Path, split: str, named: bool, config: str, place: str) ->
     if not found:
         raise UserError(f"{place}: {_without(files, folder, split)}")
     _check_one_set(found, folder, place)
-    _check_variants(found, folder, place)
+    _check_forms(found, folder, place)
     strays = [file for file in files if not file.split and file not in found]
     if strays and not named:
         raise UserError(
@@ -166,12 +168,23 @@ def _check_one_set(found: list[File], folder: Path, place: str) -> None:
         )
 
 
-def _check_variants(found: list[File], folder: Path, place: str) -> None:
-    """Raises UserError for `train.jsonl` beside `train_1M.jsonl`, which mostly holds it again."""
-    if len({bool(file.variant) for file in found}) > 1:
+def _check_forms(found: list[File], folder: Path, place: str) -> None:
+    """Raises UserError for `train.jsonl` beside `train_1M.jsonl` or shards, which mostly hold it again."""
+    if len({file.form for file in found}) > 1:
         raise UserError(
             f"{place}: several files are {found[0].split}: {printable(_relative(found, folder))}; name one."
         )
+
+
+def _check_shards(found: list[Path], folder: Path, split: str, place: str) -> None:
+    """Raises UserError for shards that are missing, as after a download that broke off."""
+    shards = [(str(path.parent / shard[1]), int(shard[2])) for path in found if (shard := SHARD.match(path.name))]
+    for (name, total), count in Counter(shards).items():
+        if count < total:
+            raise UserError(
+                f"{place}: {count} of the {total} files {printable([name])}-… are there; fetch the others, or take these: "
+                f"{folder}:{split}."
+            )
 
 
 # What lies where
@@ -212,9 +225,10 @@ def _placed(path: Path, relative: PurePath) -> File:
     if shard:
         split = SPLITS.get(shard[1].casefold(), shard[1])
     if above and (not split or (split == "train" and above[-1][1] != "train")):
-        return File(path, _config(folders[: above[-1][0]]), above[-1][1])
+        return File(path, _config(folders[: above[-1][0]]), above[-1][1], "in its folder")
     extra = [word for word in WORDS.split(stem.casefold()) if word and word not in SPLITS]
-    return File(path, _config(folders), split, "" if shard or not split else " ".join(extra))
+    form = "shard" if shard else "longer name" if extra else "name"
+    return File(path, _config(folders), split, f"{form} {_suffix(path)}" if split else "")
 
 
 def _said(name: str) -> str:

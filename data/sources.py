@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.adapters import (
-    MAX_ROW_BYTES,
     PREFERENCE,
     SHOWN_COLUMNS,
     SHOWN_NAME,
@@ -33,11 +32,10 @@ from data.content import digest_of_one
 from data.folders import SUFFIXES, files_of, is_saved, split_asked, split_of
 from data.rows import Drop, Row
 from data.synthetic import generate
-from data.values import csv_rows, json_values
+from data.values import PEEKED, check_pointer, rows_of
 from eval.records import UserError, first_line
 
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
-PEEKED = 4096
 SHOWN_CHARS = 120
 PACKED = {".zst": "zstd -d", ".xz": "xz -d", ".bz2": "bunzip2", ".zip": "unzip", ".tar": "tar -xf", ".tgz": "tar -xzf"}
 
@@ -163,7 +161,7 @@ def _from_lines(path: Path) -> Iterator[Batch]:
         with path.open("rb") as file:
             stream = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
             first, before = 1, 0
-            lines = _lines_of(stream, path)
+            lines = rows_of(stream, path)
             while batch := list(_some(lines)):
                 yield Batch(str(path), first, batch, file.tell() - before)
                 first, before = first + len(batch), file.tell()
@@ -182,51 +180,10 @@ def _some(lines: Iterator[bytes | int]) -> Iterator[bytes | int]:
             return
 
 
-def _lines_of(stream: Any, path: Path) -> Iterator[bytes | int]:
-    """The rows of a text file, each as a JSON line, whatever the form of the file."""
-    beginning = stream.peek(PEEKED)[:PEEKED]
-    if beginning[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{path} is UTF-16; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`).")
-    if beginning.startswith(b"version https://git-lfs"):
-        raise UserError(f"{path} is a pointer of Git LFS, not the file; fetch it (`git lfs pull`).")
-    name = path.name.lower().removesuffix(".gz")
-    plain = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if name.endswith((".csv", ".tsv")):
-        yield from _bounded(csv_rows(stream, path, "," if name.endswith(".csv") else "\t"))
-    elif plain[:1] == b"[" or (name.endswith(".json") and _goes_over_lines(plain)):
-        yield from _bounded(json_values(stream, path))
-    else:
-        yield from _bounded_lines(stream)
-
-
-def _goes_over_lines(beginning: bytes) -> bool:
-    """Whether the first line is only a part of a JSON value."""
-    line, end, _ = beginning.partition(b"\n")
-    try:
-        return bool(end) and json.loads(line) is None
-    except ValueError:
-        return True
-
-
-def _bounded(rows: Iterator[bytes]) -> Iterator[bytes | int]:
-    yield from (row if len(row) <= MAX_ROW_BYTES else len(row) for row in rows)
-
-
-def _bounded_lines(stream: Any) -> Iterator[bytes | int]:
-    """Stripped lines; of one beyond MAX_ROW_BYTES only its size, so that a file without line ends costs no memory."""
-    beginning = True
-    while line := stream.readline(MAX_ROW_BYTES + 1):
-        if beginning:
-            line, beginning = line.removeprefix(b"\xef\xbb\xbf"), False
-        size = len(line)
-        while len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
-            line = stream.readline(MAX_ROW_BYTES + 1) or b"\n"
-            size += len(line)
-        yield line.strip() if size <= MAX_ROW_BYTES + 1 else size
-
-
 def _from_parquet(path: Path) -> Iterator[Batch]:
     try:
+        with path.open("rb") as beginning:
+            check_pointer(beginning.read(PEEKED), path)
         file, first = pq.ParquetFile(path), 0
         for batch in file.iter_batches(BATCH_ROWS):
             table = pa.Table.from_batches([batch])

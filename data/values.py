@@ -1,6 +1,6 @@
-"""Files whose rows are no lines: a JSON array, JSON objects over several lines, CSV. Each row comes out as a JSON line.
+"""Text files as rows, each a JSON line, whatever their form: JSON lines, an array, objects over several lines, CSV.
 
-What is read is bounded: a file of any size costs the memory of its longest value.
+What is kept is bounded: a file of any size costs the memory of its longest value.
 """
 
 from __future__ import annotations
@@ -10,13 +10,63 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
+from data.adapters import MAX_ROW_BYTES
 from eval.records import UserError
 
 BLANK = " \t\r\n"
 READ_CHARS, LONGEST_VALUE = 1 << 20, 64 << 20
-LONGEST_FIELD = 16 << 20
+LONGEST_FIELD, PEEKED = 16 << 20, 4096
+
+
+def rows_of(stream: Any, path: Path) -> Iterator[bytes | int]:
+    """The rows of a text file, each as a JSON line, whatever the form of the file."""
+    beginning = stream.peek(PEEKED)[:PEEKED]
+    if beginning[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UserError(f"{path} is UTF-16; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`).")
+    check_pointer(beginning, path)
+    name = path.name.lower().removesuffix(".gz")
+    plain = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if name.endswith((".csv", ".tsv")):
+        yield from _bounded(csv_rows(stream, path, "," if name.endswith(".csv") else "\t"))
+    elif plain[:1] == b"[" or (name.endswith(".json") and _goes_over_lines(plain)):
+        yield from _bounded(json_values(stream, path))
+    else:
+        yield from _bounded_lines(stream)
+
+
+def check_pointer(beginning: bytes, path: Path) -> None:
+    """Raises UserError for what a clone without Git LFS leaves in the place of a file."""
+    if beginning.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path} is a pointer of Git LFS, not the file; fetch it (`git lfs pull`).")
+
+
+def _goes_over_lines(beginning: bytes) -> bool:
+    """Whether the first line is only a part of a JSON value."""
+    line, end, _ = beginning.partition(b"\n")
+    try:
+        return bool(end) and json.loads(line) is None
+    except ValueError:
+        return True
+
+
+def _bounded(rows: Iterator[bytes]) -> Iterator[bytes | int]:
+    yield from (row if len(row) <= MAX_ROW_BYTES else len(row) for row in rows)
+
+
+def _bounded_lines(stream: Any) -> Iterator[bytes | int]:
+    """Stripped lines; of one beyond MAX_ROW_BYTES only its size, so that a file without line ends costs no memory."""
+    beginning = True
+    while line := stream.readline(MAX_ROW_BYTES + 1):
+        if beginning:
+            line, beginning = line.removeprefix(b"\xef\xbb\xbf"), False
+        size = len(line)
+        while len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+            line = stream.readline(MAX_ROW_BYTES + 1) or b"\n"
+            size += len(line)
+        yield line.strip() if size <= MAX_ROW_BYTES + 1 else size
 
 
 def json_values(stream: IO[bytes], path: object) -> Iterator[bytes]:

@@ -190,6 +190,21 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], dict[str, Any]]] = {
     "two forms": ({"train.jsonl": "a", "train.parquet": "a"}, ["several forms", "train.jsonl, train.parquet"], {}),
     "packed twice": ({"train.jsonl": "a", "train.jsonl.gz": "a"}, ["several forms", "train.jsonl.gz"], {}),
     "variants": ({"train.jsonl": "a", "train_1M.jsonl": "a b"}, ["several files are train", "train_1M.jsonl"], {}),
+    "two forms in two places": (
+        {"train.jsonl": "a", "data/train-00000-of-00001.parquet": "a"},
+        ["several files are train", "train.jsonl, data/train-00000-of-00001.parquet"], {},
+    ),
+    "a file and a folder": ({"train.jsonl": "a", "train/1.jsonl": "a"}, ["several files are train"], {}),
+    "a download that broke off": (
+        {"train-00000-of-00003.parquet": "a", "train-00002-of-00003.parquet": "c"},
+        ["2 of the 3 files", "set/train-", "set:train"], {},
+    ),
+    "a card's download that broke off": (
+        {"README.md": CARD.replace("gsm-a", "train-"), "data/train-00000-of-00002.parquet": "a"}, ["1 of the 2 files"], {}
+    ),
+    "a pointer for Parquet": (
+        {"train.parquet": ": version https://git-lfs.github.com/spec/v1\n"}, ["Git LFS", "git lfs pull"], {}
+    ),
     "two splits in one name": ({"train_test.jsonl": "a"}, ["no split 'train'", "set:train_test"], {}),
     "nothing": ({"notes.txt": ": x"}, ["holds no .jsonl"], {}),
     "a dead link": ({"train.jsonl": "-> nowhere.jsonl"}, ["train.jsonl is a link to nothing"], {}),
@@ -234,6 +249,8 @@ def test_a_split_is_named_behind_the_path(tmp_path):
     assert texts(f"{tmp_path}/a:b") == ["c"]
     fill(tmp_path / ".cache/set", {"train.jsonl": "a", "test.jsonl": "x"})
     assert texts(tmp_path / ".cache/set") == ["a"]
+    fill(tmp_path / "part", {"train-00001-of-00003.parquet": "b"})
+    assert texts(f"{tmp_path}/part:train") == ["b"]
     assert texts(tmp_path / "set/test.jsonl") == ["x"]  # a file is what somebody asked for
 
 
