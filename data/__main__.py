@@ -53,7 +53,8 @@ def build(args: argparse.Namespace) -> None:
         from data.card import show
         from data.recipe import read_recipe
 
-        recipe = read_recipe(args.recipe, dict(_named(pair) for pair in args.source), args.tokenizer)
+        copies = dict(_named(pair) for pair in args.source)
+        recipe = read_recipe(args.recipe, copies, args.tokenizer, _columns_by_source(args.columns))
         built = build_recipe(recipe, args.out, args.benchmarks_dir, console, args.workers)
         show(built.manifest, built.reused, console)
     if args.json:
@@ -70,6 +71,25 @@ def _named(pair: str) -> tuple[str, str]:
     return name, path
 
 
+def _columns_by_source(asked: list[str]) -> dict[str, dict[str, str]]:
+    """{source: its columns} of `NAME:problem=Q,solution=A`."""
+    found: dict[str, dict[str, str]] = {}
+    for one in asked:
+        name, colon, pairs = one.partition(":")
+        if not colon or "=" in name:
+            raise UserError(f"--columns {one}: write NAME:problem=COLUMN,…, with a name of the recipe's sources.")
+        found[name] = found.get(name, {}) | _columns(pairs)
+    return found
+
+
+def _columns(asked: str) -> dict[str, str]:
+    """{what it is: its column} of `problem=Q,solution=A`; which of the names are known is checked by who uses them."""
+    pairs = [pair.partition("=") for pair in asked.split(",")]
+    if not all(column.strip() for _, _, column in pairs):
+        raise UserError(f"--columns {asked}: write problem=COLUMN,solution=COLUMN,answer=COLUMN.")
+    return {new.strip(): column.strip() for new, _, column in pairs}
+
+
 def audit(args: argparse.Namespace) -> None:
     """Says what a data set teaches and gives away: tables, and on request JSON and a page."""
     log = args.log / "audit.log"
@@ -78,9 +98,12 @@ def audit(args: argparse.Namespace) -> None:
         from data.audit import audit as audit_dataset
         from data.audit import find_instruments
         from data.audit_report import show, write_page
+        from data.recipe import check_columns
 
+        columns = {new: column for one in args.columns for new, column in _columns(one).items()}
+        check_columns(columns, "--columns")
         instruments = find_instruments(args.tokenizer, args.benchmarks_dir, console)
-        figures = audit_dataset(args.dataset, instruments, console, args.workers)
+        figures = audit_dataset(args.dataset, instruments, console, args.workers, columns)
         if args.html:
             write_page(figures, args.html)
             console.print(f"open {args.html}", markup=False)
@@ -131,7 +154,11 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--processes", type=int, metavar="N", help="training processes of a cell (one a GPU, else 1)")
     build = command.add_argument_group("building recipes")
     build.add_argument(
-        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="read a source from a copy: PATH or FOLDER:SPLIT",
     )
     build.add_argument("--tokenizer", metavar="MODEL", help="count tokens of recipes by it, instead of by their own")
     scoring = command.add_argument_group("scoring, as in python -m eval run")
@@ -165,14 +192,27 @@ def _parser() -> argparse.ArgumentParser:
         "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
     )
     command.add_argument(
-        "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="read a source from a copy: NAME=PATH[:SPLIT]",
+    )
+    command.add_argument(
+        "--columns", action="append", default=[], metavar="NAME:problem=…", help="which column of a source is what"
     )
     command.add_argument("--tokenizer", help="a model's folder or hub id, instead of the recipe's")
     command.add_argument("--workers", type=int, help="processes (default: one a core; 0: this one)")
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
     command = commands.add_parser("audit", help="what a data set teaches, and what it gives away of the benchmarks")
     command.set_defaults(command=audit)
-    command.add_argument("dataset", help="JSON lines (.gz), Parquet, a built folder, or one of save_to_disk")
+    command.add_argument(
+        "dataset",
+        help="JSON (.gz), CSV, Parquet, or a folder of them or of save_to_disk; FOLDER:SPLIT for another split",
+    )
+    command.add_argument(
+        "--columns", action="append", default=[], metavar="problem=…,solution=…", help="which column is what"
+    )
     command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
     command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
     command.add_argument("--html", type=Path, help="write a page with plots there, too")

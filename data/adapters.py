@@ -5,35 +5,44 @@ Everything here raises ValueError with a reason that can be counted: one bad row
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
+from data.conversations import exchange, is_turns, kind
+from data.placeholders import LONGEST_ENDING, is_never_an_answer, is_placeholder
 from data.rows import Row, content_hash
 from graders import gold_from_solution
 
 # 2,048 tokens of 128 bytes each, the longest that vocabularies hold, are 262 kB: no longer row could ever be kept.
 MAX_ROW_BYTES = 1 << 20
 TOO_LONG = f"row longer than {MAX_ROW_BYTES >> 20} MB"
-# Characters of a solution's end in which its answer is looked for: it is stated at the end.
-LONGEST_ENDING = 10_000
+# Where a data set states the answer of a row; `answer` beside a question can be the solution itself.
+ANSWERS = ("answer", "expected_answer", "ground_truth", "final_answer", "reference_answer")
+PROBLEMS = ("problem", "question", "query", "instruction", "prompt", "input")
+SOLUTIONS = ("solution", "generated_solution", "response", "completion", "output")
+CONVERSATIONS = ("conversations", "conversation")
+# Columns in which NuminaMath-1.5 says whether a row is any good, and the values that say yes.
+VALIDITY, VALID = ("problem_is_valid", "solution_is_valid"), ("", "yes", "true", "1")
+MARKED = "marked by its data set: "
+SHOWN_COLUMNS, SHOWN_NAME = 12, 40
 
 
 def _messages(raw: dict[str, Any]) -> Row:
-    turns = raw["messages"]
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise ValueError(f"messages is {_kind(turns)}, not a list of turns")
-    if [turn.get("role") for turn in turns] != ["user", "assistant"]:
-        raise ValueError("messages are not one user turn and one assistant turn")
-    problem, solution = (_text(turn, "content") for turn in turns)
-    return {"problem": problem, "solution": solution, "answer": _optional(raw, "answer", "ground_truth")}
+    problem, solution = exchange(raw["messages"], "messages")
+    return {"problem": problem, "solution": solution, "answer": _optional(raw, *ANSWERS)}
+
+
+def _sharegpt(raw: dict[str, Any]) -> Row:
+    column = _first(raw, CONVERSATIONS)
+    problem, solution = exchange(raw[column], column)
+    return {"problem": problem, "solution": solution} | _stated(raw)
 
 
 def _numinamath(raw: dict[str, Any]) -> Row:
-    answer = _optional(raw, "answer", "expected_answer", "ground_truth")
-    return {"problem": _text(raw, "problem"), "solution": _text(raw, "solution"), "answer": answer} | {
-        "source": _optional(raw, "source")
-    }
+    return {"problem": _text(raw, "problem"), "solution": _text(raw, "solution")} | _stated(raw)
 
 
 def _gsm8k(raw: dict[str, Any]) -> Row:
@@ -47,44 +56,88 @@ def _gsm8k(raw: dict[str, Any]) -> Row:
 def _metamath(raw: dict[str, Any]) -> Row:
     solution = _text(raw, "response")
     _, mark, answer = solution.rpartition("The answer is:")
-    row = {"problem": _text(raw, "query"), "solution": solution, "answer": answer.strip() if mark else ""}
-    return row | {"source": _optional(raw, "type")}
+    answer = answer.strip() if mark else _optional(raw, *ANSWERS)
+    row = {"problem": _text(raw, "query"), "solution": solution, "answer": answer}
+    return row | {"source": _optional(raw, "type", "source")}
 
 
 def _openmath(raw: dict[str, Any]) -> Row:
     problem = _text(raw, "problem" if "problem" in raw else "question")
     row = {"problem": problem, "solution": _text(raw, "generated_solution")}
     return row | {
-        "answer": _optional(raw, "expected_answer"),
+        "answer": _optional(raw, "expected_answer", *ANSWERS),
         "source": _optional(raw, "problem_source", "dataset"),
     }
 
 
-# name -> columns that it needs, and the adapter; "auto" takes the first whose columns are there.
-FORMATS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], Row]]] = {
-    "numinamath": (("problem", "solution"), _numinamath),
-    "openmathinstruct": (("generated_solution",), _openmath),
-    "metamath": (("query", "response"), _metamath),
-    "gsm8k": (("question", "answer"), _gsm8k),
-    "messages": (("messages",), _messages),
+def _pair(raw: dict[str, Any]) -> Row:
+    """Any of PROBLEMS with any of SOLUTIONS; Alpaca's `input` belongs to its instruction."""
+    asked, told = _first(raw, PROBLEMS), _first(raw, SOLUTIONS)
+    if raw.get("history"):
+        raise ValueError(f"{asked} has a history: more than one question")
+    if is_turns(raw[asked]) or is_turns(raw[told]):  # as TRL has them
+        turns = [*_as_turns(raw[asked], "user"), *_as_turns(raw[told], "assistant")]
+        problem, solution = exchange(turns, f"{asked} and {told}")
+    else:
+        problem, solution = _text(raw, asked), _text(raw, told)
+    more = _optional(raw, "input") if asked == "instruction" else ""
+    return {"problem": "\n".join(filter(str.strip, (problem, more))), "solution": solution} | _stated(raw)
+
+
+def _as_turns(value: Any, role: str) -> Any:
+    return value if is_turns(value) else [{"role": role, "content": value}]
+
+
+def _question_answer(raw: dict[str, Any]) -> Row:
+    """A question whose `answer` is all that is said, worked out or not."""
+    answer, problem = raw["answer"], _text(raw, _first(raw, PROBLEMS[1:]))
+    if isinstance(answer, int | float) and not isinstance(answer, bool):
+        return {"problem": problem, "solution": _optional(raw, "answer")} | _stated(raw)
+    stated = _optional(raw, *ANSWERS[1:])
+    return {"problem": problem, "solution": _text(raw, "answer")} | _stated(raw) | {"answer": stated}
+
+
+def _stated(raw: dict[str, Any]) -> Row:
+    return {"answer": _optional(raw, *ANSWERS), "source": _optional(raw, "source")}
+
+
+def _pairs(problems: Iterable[str], solutions: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple((problem, solution) for problem in problems for solution in solutions)
+
+
+# name -> columns that it needs, any one of these tuples, and the adapter; "auto" takes the first that has its columns.
+FORMATS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[dict[str, Any]], Row]]] = {
+    "numinamath": ((("problem", "solution"),), _numinamath),
+    "openmathinstruct": (_pairs(("problem", "question"), ("generated_solution",)), _openmath),
+    "metamath": ((("query", "response"),), _metamath),
+    "gsm8k": ((("question", "answer"),), _gsm8k),
+    "messages": ((("messages",),), _messages),
+    "sharegpt": (tuple((column,) for column in CONVERSATIONS), _sharegpt),
+    "pair": (_pairs(PROBLEMS, SOLUTIONS), _pair),
+    "question-answer": (_pairs(PROBLEMS[1:], ("answer",)), _question_answer),
 }
+COLUMNS = ("messages", *PROBLEMS, *SOLUTIONS, *CONVERSATIONS, *ANSWERS)
+UNKNOWN = "no columns problem+solution, question+answer, messages or others that are known"
+PREFERENCE = "no solution, but a pair of chosen and rejected answers"
 
 
 def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bool) -> Row:
     """The row of source `name`, read as `format_` ("auto": the first whose columns are there) after renaming `columns`.
 
     Where the row states no answer, `derive` takes it out of the solution; without it, the answer is "".
+    `placeholder` holds what stands in the place of an answer and is none.
     """
     if not isinstance(raw, dict):
-        raise ValueError(f"the line is {_kind(raw)}, not an object")
-    renamed = raw | {new: raw[column] for new, column in columns.items() if column in raw}
-    chosen = _format_of(renamed, format_)
+        raise ValueError(f"the line is {kind(raw)}, not an object")
+    renamed = _renamed(raw, columns)
+    _check_marks(renamed)
+    chosen = _format_of(renamed, "messages" if "messages" in columns and format_ == "auto" else format_)
     row = FORMATS[chosen][1](renamed)
     row["subject"] = _optional(renamed, "subject", *(("type",) if chosen == "numinamath" else ()))
     row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
     for key, value in row.items():
         _check_text(key, value)
-    row["answer"] = row["answer"].strip() or (derive and gold_from_solution(row["solution"][-LONGEST_ENDING:])) or ""
+    row |= _answer(row["answer"].strip(), row["solution"], derive)
     subset = row.get("source", "") or ("" if "source" not in columns else _optional(renamed, "source"))
     row["source"] = f"{name}/{subset}" if subset else name
     row["hash"] = content_hash(row["problem"], row["solution"])
@@ -92,32 +145,91 @@ def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bo
     return row
 
 
+def _renamed(raw: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    """The row under names in lower case, `Problem` as `problem`, and then under those of `columns`."""
+    folded = {folded_name(key): value for key, value in raw.items()} | raw
+    old = {new: column if column in folded else folded_name(column) for new, column in columns.items()}
+    return folded | {new: folded[column] for new, column in old.items() if column in folded}
+
+
+@lru_cache(4096)
+def folded_name(column: str) -> str:
+    return str(column).strip(" \ufeff").casefold().replace(" ", "_").replace("-", "_")
+
+
+def _answer(stated: str, solution: str, derive: bool) -> Row:
+    """The answer of a row, "" for none, and the placeholder where one was stated."""
+    if stated and not is_placeholder(stated, solution):
+        return {"answer": stated}
+    boxed = (derive and gold_from_solution(solution[-LONGEST_ENDING:])) or ""
+    answer = {"answer": "" if is_never_an_answer(boxed) else boxed}
+    return answer | {"placeholder": stated} if stated else answer
+
+
+def _check_marks(raw: dict[str, Any]) -> None:
+    """Raises ValueError where the data set itself says that problem or solution are no good."""
+    for column in VALIDITY:
+        value = raw.get(column)
+        said = "" if value is None else "no" if value is False else str(value).strip()
+        if said.casefold() not in VALID:
+            known = len(said) <= SHOWN_NAME and said.replace(" ", "").isalpha()
+            raise ValueError(f"{MARKED}{column} {said.capitalize() if known else 'has another value than Yes'}")
+
+
 def _format_of(raw: dict[str, Any], format_: str) -> str:
-    names = FORMATS if format_ == "auto" else (format_,)
-    for name in names:
-        if all(raw.get(column) is not None for column in FORMATS[name][0]):
+    for name in FORMATS if format_ == "auto" else (format_,):
+        if any(all(raw.get(column) is not None for column in need) for need in FORMATS[name][0]) and (
+            format_ != "auto" or name != "gsm8k" or "####" in str(raw["answer"])
+        ):
             return name
-    raise ValueError(f"no columns {' or '.join('+'.join(FORMATS[name][0]) for name in names)}")
+    if format_ != "auto":
+        raise ValueError(f"no columns {' or '.join('+'.join(need) for need in FORMATS[format_][0])}")
+    raise ValueError(PREFERENCE if raw.get("chosen") is not None and "rejected" in raw else UNKNOWN)
+
+
+def describe_columns(columns: Iterable[str]) -> str:
+    """About a row of whose columns none is known: which are there, and how to name them."""
+    names = [str(name)[:SHOWN_NAME] for name in columns][:SHOWN_COLUMNS]
+    near = [(known, name) for known in ("problem", "solution", "messages") for name in nearest(known, names)]
+    guess = ",".join(f"{known}={name}" for known, name in near)
+    there = f"the columns there are {', '.join(map(repr, names)) or 'none'}"
+    return f"{there}; " + (
+        f"did you mean --columns {guess}?"
+        if guess
+        else "say which is which by --columns problem=…,solution=…,answer=…, in a recipe by `columns`"
+    )
+
+
+def nearest(word: str, names: Iterable[str]) -> list[str]:
+    """The one of `names` that is most like `word`, in a list that is empty where none is."""
+    folded = {folded_name(name): name for name in names}
+    return [folded[name] for name in difflib.get_close_matches(folded_name(word), folded, n=1, cutoff=0.7)]
+
+
+def _first(raw: dict[str, Any], columns: Iterable[str]) -> str:
+    return next(column for column in columns if raw.get(column) is not None)
 
 
 def _text(raw: dict[str, Any], key: str) -> str:
     value = raw.get(key)
+    if isinstance(value, list) and value:  # one solution in a list of solutions
+        if len(value) > 1 and all(isinstance(one, str) for one in value):
+            raise ValueError(f"{key} is a list of several texts, not one")
+        value = value[0] if isinstance(value[0], str) else value
     if not isinstance(value, str):
-        raise ValueError(f"no {key}" if value is None else f"{key} is {_kind(value)}, not text")
+        raise ValueError(f"no {key}" if value is None else f"{key} is {kind(value)}, not text")
     return value
 
 
 def _optional(raw: dict[str, Any], *keys: str) -> str:
     for key in keys:
         value = raw.get(key)
-        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return value if isinstance(value, str) else f"{value:.12g}" if isinstance(value, float) else str(value)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(value, str) and value.strip():
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return f"{value:.12g}" if isinstance(value, float) else str(value)
     return ""
-
-
-def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", type(None): "null", list: "a list", dict: "an object"}
-    return names.get(type(value), "a number")
 
 
 def _check_text(key: str, value: str) -> None:
@@ -136,8 +248,19 @@ def parse(line: bytes | int) -> Any:
     if isinstance(line, int):
         raise ValueError(TOO_LONG)
     try:
-        return json.loads(line.decode("utf-8"))
+        text = line.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except LookupError as error:
+        raise ValueError(error.args[0]) from None
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # which one is meant is not said
+        raise LookupError("a key comes twice")
+    return found

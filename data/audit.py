@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 
 from data import dedup
+from data.adapters import describe_columns
 from data.decontaminate import load_problems
 from data.examine import Instruments, Seen, examine
 from data.rows import Drop, Row
@@ -44,19 +45,25 @@ Judged = list[tuple[int, str, str, Verdict]]  # row, last box, stated answer
 Wanted = dict[int, list[tuple[str, dict[str, Any]]]]  # row -> findings that show it, with what they say of it
 
 
-def audit(path: str, instruments: Instruments, console: Console, workers: int | None = None) -> dict[str, Any]:
+def audit(
+    path: str,
+    instruments: Instruments,
+    console: Console,
+    workers: int | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The figures and examples of a data set, as `--json` prints them.
 
-    `workers` is the number of processes (default: one a core for a large set). Raises UserError where the set can't be
-    read or has no rows.
+    `workers` is the number of processes (default: one a core for a large set), `columns` says which column is the
+    problem, solution and so on. Raises UserError where the set can't be read or has no rows.
     """
-    source = source_of(path)
+    source = source_of(path, columns or {})
     seen = _see(source, instruments, console, workers)
     if not seen.rows:
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in seen.unreadable.most_common(3))
-        raise UserError(
-            f"{path} has no row that can be read{': ' if reasons else ''}{reasons}; see `messages` in the README.", 1
-        )
+        reasons = [f"{reason} ({count:,})" for reason, count in (seen.unreadable + seen.marked).most_common(3)]
+        there = next((one["columns"] for one in seen.unreadable_examples if "columns" in one), None)
+        fix = "see `messages` in the README" if there is None else describe_columns(there)
+        raise UserError(f"{path} has no row that can be read{': ' if reasons else ''}{', '.join(reasons)}; {fix}.", 1)
     verdicts = grade_answers([(box, answer) for _, box, answer in seen.other])
     judged = [(*other, verdict) for other, verdict in zip(seen.other, verdicts, strict=True)]
     exact = dedup.first_of_equal(seen.keys)
@@ -111,10 +118,9 @@ def _silent_hub() -> str:
         return str(constants.ENDPOINT)
 
 
-def source_of(path: str) -> Source:
-    """The training rows of a file, of a folder with train.jsonl, or of one that `save_to_disk` wrote."""
-    built = Path(path) / "train.jsonl"
-    return Source(name=Path(path).name, path=str(built if built.is_file() else path), columns={"source": "source"})
+def source_of(path: str, columns: Mapping[str, str]) -> Source:
+    """The training rows of a file or folder; `PATH:SPLIT` names another split."""
+    return Source(name=Path(path).name, path=path, columns={"source": "source", **columns})
 
 
 def _see(source: Source, instruments: Instruments, console: Console, workers: int | None) -> Seen:
@@ -166,6 +172,9 @@ def _figures(
         "unreadable": dict(seen.unreadable.most_common()),
         "too_long": sum(tokens > MAX_TOKENS for tokens in seen.tokens) if counted else None,
         "no_box": len(seen.no_box),
+        "placeholder_boxes": len(seen.placeholder_boxes),
+        "placeholder_answers": dict(seen.placeholders.most_common()),
+        "marked_invalid": dict(seen.marked.most_common()),
         "box_differs_from_answer": answers["wrong"],
         "duplicates": repeated,
         "near_duplicates": int((groups != rows).sum()) - repeated,
@@ -233,8 +242,9 @@ def _wanted(seen: Seen, judged: Judged, exact: dedup.Vector, groups: dedup.Vecto
     longest = sorted(range(seen.rows), key=lambda row: -seen.tokens[row])[:SHOWN_EXAMPLES]
     for row in (row for row in longest if seen.tokens[row] > MAX_TOKENS):
         want("too_long", row, tokens=seen.tokens[row])
-    for row in seen.no_box[:SHOWN_EXAMPLES]:
-        want("no_box", row)
+    for finding, rows in (("no_box", seen.no_box), ("placeholder", seen.placeholder_boxes)):
+        for row in rows[:SHOWN_EXAMPLES]:
+            want(finding, row)
     for finding, chosen in (
         ("box_differs_from_answer", [line for line in judged if line[3].status == "wrong"]),
         ("form", _different([line for line in judged if line[3].correct and not line[3].strict])),

@@ -24,6 +24,7 @@ TITLES = {
     "form": "Right, but not the same string as the stated answer",
     "undecided": "Could not be compared by the grader",
     "no_box": "Has no closed last box",
+    "placeholder": "Boxes a placeholder",
     "too_long": "Is too long",
     "duplicates": "Repeats a problem word for word",
     "near_duplicates": "Nearly repeats a problem",
@@ -49,6 +50,7 @@ def findings(figures: Figures) -> list[Finding]:
         *_boxes(figures),
         *_lengths(figures),
         *_duplicates(figures),
+        *_marked(figures),
         *_unreadable(figures),
     ]
 
@@ -166,6 +168,15 @@ def _boxes(figures: Figures) -> list[Finding]:
     if missing:
         said = f"{_of(missing, figures['rows'])} have no closed last \\boxed{{}}; the grader reads nothing else."
         found.append(Finding("no_box", True, said))
+    if figures["placeholder_boxes"]:
+        said = (
+            f"{_of(figures['placeholder_boxes'], figures['rows'])} box a placeholder such as proof, which is no answer."
+        )
+        found.append(Finding("placeholder", True, said))
+    if stated := figures["placeholder_answers"]:
+        words = ", ".join(f"{word} ({count:,})" for word, count in list(stated.items())[:4])
+        said = f"{_of(sum(stated.values()), figures['rows'])} state a placeholder and no answer: {words}."
+        found.append(Finding("placeholder_answers", True, said))
     if several:
         found.append(
             Finding("several", False, f"{_of(several, figures['rows'])} have several boxes, of which the last counts.")
@@ -203,6 +214,15 @@ def _duplicates(figures: Figures) -> list[Finding]:
             Finding("near_duplicates", True, f"{_of(near, figures['rows'])} nearly repeat one, with the same numbers.")
         )
     return found
+
+
+def _marked(figures: Figures) -> list[Finding]:
+    marks = [f"{mark} ({count:,})" for mark, count in figures["marked_invalid"].items()]
+    if not marks:
+        return []
+    rows = sum(figures["marked_invalid"].values())
+    said = f"{rows:,} more are left out, because their data set marks them: {', '.join(marks[:4])}."
+    return [Finding("marked_invalid", False, said)]
 
 
 def _unreadable(figures: Figures) -> list[Finding]:

@@ -25,6 +25,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from data import card, output, sources
+from data.adapters import MARKED
 from data.mix import WHOLE, Fates
 from data.recipe import Recipe, Step
 from data.sources import Source
@@ -40,8 +41,8 @@ from graders import GRADER_VERSION
 SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
-    "adapters", "damage", "decontaminate", "dedup", "filters", "mix", "output", "rewrite", "rows", "sources", "synthetic",
-    "text", "tools", "work",
+    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "mix", "output",
+    "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
 )  # fmt: skip
 
 
@@ -221,7 +222,7 @@ def _check_readable(recipe: Recipe, done: list[Done]) -> None:
     by_name = {source.name: source for source in recipe.sources}
     for name, source in by_name.items():
         mine = [each for each in done if name in each.read]
-        rows, bad = sum(each.read[name] for each in mine), sum(each.tallies[0].dropped.total() for each in mine)
+        rows, bad = sum(each.read[name] for each in mine), sum(_bad_rows(each) for each in mine)
         if not rows:
             raise UserError(f"source {name} has no rows; mend it, or take it out of {recipe.path}.", 1)
         if bad > source.bad_rows * rows:
@@ -231,6 +232,11 @@ def _check_readable(recipe: Recipe, done: list[Done]) -> None:
                 f"with `bad_rows: {min(1, -(-1000 * bad // rows) / 1000)}`.",
                 1,
             )
+
+
+def _bad_rows(done: Done) -> int:
+    """Rows that could not be read; those that their data set calls wrong could."""
+    return sum(count for reason, count in done.tallies[0].dropped.items() if not reason.startswith(MARKED))
 
 
 def _check_left(funnel: Funnel, rows: int, recipe: Recipe) -> None:

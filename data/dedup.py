@@ -16,6 +16,7 @@ import rensa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from data.placeholders import is_never_an_answer
 from data.text import is_number, normalised
 from graders import extract_boxed
 
@@ -102,7 +103,13 @@ def rank(solution: str, answer: str | None, longest: int = 4000) -> tuple[int, i
     working, and of two that are too long the shorter one.
     """
     box = extract_boxed(solution)
-    form = 2 if box is None else 0 if answer is not None and box.strip() == answer.strip() else 1
+    form = (
+        2
+        if box is None or is_never_an_answer(box)
+        else 0
+        if answer is not None and box.strip() == answer.strip()
+        else 1
+    )
     too_long = len(solution) > longest
     return form, int(too_long), len(solution) if too_long else -len(solution)
 

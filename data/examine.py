@@ -12,6 +12,8 @@ from typing import Any
 
 import sft_utils
 from data import decontaminate, dedup
+from data.adapters import MARKED
+from data.placeholders import is_never_an_answer, word_of
 from data.rows import Drop, Row
 from data.sources import Batch, Source, read
 from data.text import normalised
@@ -67,7 +69,8 @@ class Seen:
     """What was seen of some rows, which are numbered from 0 here; `add` puts another batch's behind them.
 
     `tokens` holds -1 where none were counted. `same` counts boxes that are the stated answer letter for letter, `other`
-    holds (row, last box, stated answer) of the rest that have both.
+    holds (row, last box, stated answer) of the rest that have both. `placeholders` counts words that stand where an
+    answer belongs, `marked` rows that their data set calls wrong, which are no rows here.
     """
 
     rows: int = 0
@@ -83,17 +86,21 @@ class Seen:
     keys: list[bytes] = field(default_factory=list)
     signatures: list[dedup.Signatures] = field(default_factory=list)
     leaks: dict[int, list[decontaminate.Leak]] = field(default_factory=dict)
+    placeholders: Counter[str] = field(default_factory=Counter)
+    placeholder_boxes: list[int] = field(default_factory=list)
+    marked: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     unreadable_examples: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, part: Seen) -> None:
         """Puts another batch behind this one; its row numbers move up."""
         self.no_box += [self.rows + number for number in part.no_box]
+        self.placeholder_boxes += [self.rows + number for number in part.placeholder_boxes]
         self.other += [(self.rows + number, box, answer) for number, box, answer in part.other]
         self.leaks |= {self.rows + number: leaks for number, leaks in part.leaks.items()}
         for name in ("rows", "read_bytes", "tokens", "same", "keys", "signatures", "unreadable_examples"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
-        for name in ("sources", "source_tokens", "types", "boxes", "unreadable"):
+        for name in ("sources", "source_tokens", "types", "boxes", "placeholders", "marked", "unreadable"):
             getattr(self, name).update(getattr(part, name))
 
 
@@ -102,7 +109,9 @@ def examine(batch: Batch, source: Source, instruments: Instruments) -> Seen:
     seen = Seen(read_bytes=batch.size)
     rows: list[Row] = []
     for item in read(batch, source, derive=False):
-        if isinstance(item, Drop):
+        if isinstance(item, Drop) and item.reason.startswith(MARKED):
+            seen.marked[item.reason.removeprefix(MARKED)] += 1
+        elif isinstance(item, Drop):
             seen.unreadable[item.reason] += 1
             seen.unreadable_examples += [{"reason": item.reason} | item.detail] if not seen.unreadable_examples else []
         else:
@@ -125,8 +134,12 @@ def _look_at(seen: Seen, number: int, row: Row, source: Source, instruments: Ins
     answer, box = row["answer"].strip(), extract_boxed(row["solution"])
     seen.types[answer_type(answer)] += 1
     seen.boxes[box_kind(row["solution"], box)] += 1
+    if "placeholder" in row:
+        seen.placeholders[word_of(row["placeholder"]) or row["placeholder"]] += 1
     if box is None:
         seen.no_box.append(number)
+    elif is_never_an_answer(box):
+        seen.placeholder_boxes.append(number)
     elif answer and box == answer:
         seen.same += 1
     elif answer:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
+from data.placeholders import is_never_an_answer, word_of
 from data.rows import Row
 from graders import extract_boxed
 from graders.boxed import box_starts
@@ -21,9 +22,10 @@ Filter = Callable[..., str | None]
 
 
 def has_box(row: Row) -> str | None:
-    r"""The last \boxed{} is there, closed, and holds something: the grader reads nothing else."""
-    if extract_boxed(row["solution"]) is not None:
-        return None
+    r"""The last \boxed{} is there, closed, and holds an answer: the grader reads nothing else."""
+    box = extract_boxed(row["solution"])
+    if box is not None:
+        return "last box holds a placeholder, not an answer" if is_never_an_answer(box) else None
     if "\\boxed" not in row["solution"]:
         return "no box"
     return "last box never closes, has no braces, or is empty"
@@ -42,8 +44,10 @@ PROVED = re.compile(r"proved?\b|proven|q\.?e\.?d|\\(?:black)?square(?![a-z])|as 
 def not_proof(row: Row) -> str | None:
     """The problem asks for something that can stand in a box, rather than for a proof."""
     box = extract_boxed(row["solution"])
-    if box is not None and PROVED.search(box):
+    if box is not None and (PROVED.search(box) or word_of(box) == "proof"):
         return "proof in the box"
+    if (word_of(row.get("placeholder", "")) or "").startswith("proof"):
+        return "states a proof for an answer"
     problem = row["problem"]
     if not any(word in problem.lower() for word in ("prove ", "show ", "demonstrate ", "verify ")):
         return None  # what nearly every row is: plain search is ten times as fast as the expression

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.adapters import FORMATS
+from data.adapters import COLUMNS, FORMATS
 from data.damage import BATCH_REWRITES
 from data.filters import FILTERS, FUNCTION_WORDS
 from data.mix import WHOLE
@@ -58,6 +58,7 @@ WORDS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 CAPPED = ("source", "subject", "level", "difficulty")
 ADAPTED = ("messages", "problem", "solution", "answer", "source", "subject", "level", "difficulty", "id")
+MAPPED = (*ADAPTED, *(name for name in COLUMNS if name not in ADAPTED))
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,16 @@ class Recipe:
         return {"name": self.name, "seed": self.seed, "sources": sources, "steps": steps}
 
 
-def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: str | None = None) -> Recipe:
-    """The checked recipe; `copies` says for names of sources where a copy lies. Raises UserError for whatever is wrong."""
+def read_recipe(
+    path: Path,
+    copies: Mapping[str, str] | None = None,
+    tokenizer: str | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+) -> Recipe:
+    """The checked recipe; `copies` says for names of sources where a copy lies, `columns` how its columns are called.
+
+    Raises UserError for whatever is wrong.
+    """
     settings = read_mapping(path, "name a recipe, such as those in data/recipes")
     known = {field.name: None for field in dataclasses.fields(Recipe) if field.name != "path"}
     _check_known(settings, known, str(path))
@@ -106,7 +115,7 @@ def read_recipe(path: Path, copies: Mapping[str, str] | None = None, tokenizer: 
         path,
         settings["name"],
         tokenizer or settings["tokenizer"],
-        _with_copies(sources, copies or {}, path),
+        _with_columns(_with_copies(sources, copies or {}, path), columns or {}, path),
         steps,
         settings.get("seed", 0),
         settings.get("about", ""),
@@ -137,10 +146,15 @@ def _source(entry: Any, place: str) -> Source:
             f"{place} ({entry['name']}): revision is {entry.get('revision')!r}; a data set of the hub may change, so name the "
             "commit, 40 hex digits, as its page shows it under Files."
         )
-    for name in entry.get("columns", {}):
-        if name not in ADAPTED and name not in {column for columns, _ in FORMATS.values() for column in columns}:
-            raise UserError(f"{place}: columns names {name!r}{_nearest(name, ADAPTED)}")
+    check_columns(entry.get("columns", {}), place)
     return Source(**entry)
+
+
+def check_columns(columns: Mapping[str, str], place: str) -> None:
+    """Raises UserError for a name on the left of `columns` that no adapter reads."""
+    for name in columns:
+        if name not in MAPPED:
+            raise UserError(f"{place}: columns names {name!r}{_nearest(name, ADAPTED)}")
 
 
 def _step(entry: Any, place: str) -> Step:
@@ -189,8 +203,24 @@ def _with_copies(sources: tuple[Source, ...], copies: Mapping[str, str], path: P
         if name not in names:
             raise UserError(f"--source {name}=…: {path} has no such source{_nearest(name, names)}")
     return tuple(
-        dataclasses.replace(source, path=copies[source.name], hub="", revision="", config="", synthetic=0)
+        dataclasses.replace(source, path=copies[source.name], hub="", revision="", synthetic=0)
         if source.name in copies
+        else source
+        for source in sources
+    )
+
+
+def _with_columns(
+    sources: tuple[Source, ...], columns: Mapping[str, Mapping[str, str]], path: Path
+) -> tuple[Source, ...]:
+    names = [source.name for source in sources]
+    for name, named in columns.items():
+        if name not in names:
+            raise UserError(f"--columns {name}:…: {path} has no such source{_nearest(name, names)}")
+        check_columns(named, f"--columns {name}")
+    return tuple(
+        dataclasses.replace(source, columns={**source.columns, **columns[source.name]})
+        if source.name in columns
         else source
         for source in sources
     )

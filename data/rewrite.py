@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from data.placeholders import is_placeholder
 from data.rows import Row
 from graders import Box, extract_boxed, find_box, gold_from_solution, grade_answer
 from graders.boxed import SOLUTION_BOX, solution_boxes
@@ -38,7 +39,7 @@ def gsm8k_ending(row: Row) -> Row:
     r"""`#### N` (and MetaMath's `The answer is: N` after it) becomes a boxed ending; <<calculator notes>> go."""
     solution = re.sub(r"<<[^<>\n]{0,200}>>", "", row["solution"])
     found = _marked_answer(solution)
-    if found is None:
+    if found is None or is_placeholder(found[1]):
         return row | {"solution": solution}
     start, answer = found
     return _checked(row, f"{solution[:start].rstrip()}\n{ENDING.format(answer=answer)}", answer)
@@ -68,8 +69,11 @@ STATEMENT = re.compile(r"(?<!\s)\s*The (?:final )?answer is:? [^\n]{1,80}$")
 
 
 def box_answer(row: Row) -> Row:
-    """A solution without any box gets a last sentence that boxes the stated answer, if any."""
-    if not row["answer"] or SOLUTION_BOX.search(row["solution"]):
+    """A solution without any box gets a last sentence that boxes the stated answer, if any.
+
+    `proof`, `not found` and the like are no answers (`data.placeholders`).
+    """
+    if is_placeholder(row["answer"]) or SOLUTION_BOX.search(row["solution"]):
         return row
     stripped = STATEMENT.sub("", row["solution"].rstrip())
     answer = row["answer"]

@@ -1,4 +1,4 @@
-"""Sources: a hub id, a folder of `save_to_disk`, Parquet, JSON Lines (also .gz), or the synthetic problems, as rows.
+"""Sources: a hub id, a folder of `save_to_disk`, Parquet, JSON, CSV (also .gz), or the synthetic problems, as rows.
 
 Files are streamed in batches, so a source of any size costs the memory of a few thousand rows. A row that cannot be
 read is no error by itself: it becomes a Drop with its place, and counts in the funnel like any other dropped row.
@@ -18,15 +18,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.adapters import MAX_ROW_BYTES, adapt, parse
+from data.adapters import (
+    PREFERENCE,
+    SHOWN_COLUMNS,
+    SHOWN_NAME,
+    UNKNOWN,
+    adapt,
+    folded_name,
+    nearest,
+    parse,
+)
 from data.content import digest_of_one
+from data.folders import SUFFIXES, files_of, is_saved, split_asked, split_of
 from data.rows import Drop, Row
 from data.synthetic import generate
+from data.values import PEEKED, check_pointer, rows_of
 from eval.records import UserError, first_line
 
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 SHOWN_CHARS = 120
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+PACKED = {".zst": "zstd -d", ".xz": "xz -d", ".bz2": "bunzip2", ".zip": "unzip", ".tar": "tar -xf", ".tgz": "tar -xzf"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,10 @@ class Batch:
 def identity(source: Source) -> dict[str, Any]:
     """What says which rows a source has, without reading them as rows: digests of files, or the hub's revision."""
     if source.path:
-        files = _all_files(source)
-        return {"path": source.path, "files": {path.name: digest_of_one(path) for path in files}} | _split_of(source)
+        folder, files = _all_files(source)
+        names = {path: path.relative_to(folder).as_posix() for path in files}
+        digests = {name: digest_of_one(path) for path, name in names.items()}
+        return {"path": source.path, "files": digests} | _split_of(source)
     if source.hub:
         return {"hub": source.hub, "revision": source.revision, "config": source.config, "split": source.split}
     return {"synthetic": source.synthetic, "skip": source.skip, "seed": source.seed, "levels": source.levels}
@@ -70,20 +83,52 @@ def identity(source: Source) -> dict[str, Any]:
 
 def size_bytes(source: Source) -> int:
     """Bytes that reading takes, for a progress bar; 0 where that is not known before."""
-    return sum(path.stat().st_size for path in _all_files(source)) if source.path else 0
+    return sum(path.stat().st_size for path in _all_files(source)[1]) if source.path else 0
 
 
 def batches(source: Source) -> Iterator[Batch]:
     """The rows of a source in order. Raises UserError where the source as a whole cannot be read."""
+    for number, batch in enumerate(_batches(source)):
+        if not number:
+            _check_columns(source, batch)
+        yield batch
+
+
+def _batches(source: Source) -> Iterator[Batch]:
     if source.hub:
         yield from _from_datasets(source, _from_hub(source))
-    elif source.path and _is_saved(Path(source.path)):
+    elif source.path and is_saved(split_asked(source.path, source.split)[0]):
         yield from _from_datasets(source, _from_disk(source))
     elif source.path:
-        for path in _all_files(source):
-            yield from _from_parquet(path) if path.suffix == ".parquet" else _from_lines(path)
+        for path in _all_files(source)[1]:
+            yield from _from_parquet(path) if path.suffix.lower() == ".parquet" else _from_lines(path)
     else:
         yield from _from_generator(source)
+
+
+def _check_columns(source: Source, batch: Batch) -> None:
+    """Raises UserError for a column of `columns` that no row of the first batch has."""
+    asked = {new: column for new, column in source.columns.items() if new != column}
+    names = _columns_of(batch) if asked else []
+    known = {*names, *map(folded_name, names)}
+    for new, column in asked.items() if names else ():
+        if column not in known and folded_name(column) not in known:
+            near = [f"did you mean {name!r}?" for name in nearest(column, names)] or ["name one of them."]
+            there = ", ".join(repr(name[:SHOWN_NAME]) for name in names[:SHOWN_COLUMNS])
+            raise UserError(f"{batch.place} has no column {column!r} for {new}, but {there}; {near[0]}")
+
+
+def _columns_of(batch: Batch) -> list[str]:
+    if isinstance(batch.rows, pa.Table):
+        return list(batch.rows.column_names)
+    found: dict[str, None] = {}
+    for line in batch.rows:
+        try:
+            row = parse(line) if line != b"" else {}
+        except ValueError:
+            continue
+        found |= dict.fromkeys(row if isinstance(row, dict) else ())
+    return list(found)
 
 
 def read(batch: Batch, source: Source, derive: bool = True) -> Iterator[Row | Drop]:
@@ -102,7 +147,10 @@ def read(batch: Batch, source: Source, derive: bool = True) -> Iterator[Row | Dr
             shown = (
                 item[:SHOWN_CHARS].decode("utf-8", "replace") if isinstance(item, bytes) else str(item)[:SHOWN_CHARS]
             )
-            yield Drop(str(error), {"place": f"{batch.place}:{number}", "begins": shown})
+            detail: dict[str, Any] = {"place": f"{batch.place}:{number}", "begins": shown}
+            if str(error) in (UNKNOWN, PREFERENCE):
+                detail["columns"] = [str(name)[:SHOWN_NAME] for name in raw][:SHOWN_COLUMNS]
+            yield Drop(str(error), detail)
 
 
 # Readers
@@ -111,15 +159,15 @@ def read(batch: Batch, source: Source, derive: bool = True) -> Iterator[Row | Dr
 def _from_lines(path: Path) -> Iterator[Batch]:
     try:
         with path.open("rb") as file:
-            stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+            stream = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
             first, before = 1, 0
-            lines = _bounded_lines(stream, path)
+            lines = rows_of(stream, path)
             while batch := list(_some(lines)):
                 yield Batch(str(path), first, batch, file.tell() - before)
                 first, before = first + len(batch), file.tell()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
-            f"{path} cannot be read ({first_line(error)}); it must be JSON lines, gzipped if it ends in .gz."
+            f"{path} cannot be read ({first_line(error)}); it must be as its name says, gzipped if it ends in .gz."
         ) from None
 
 
@@ -132,29 +180,10 @@ def _some(lines: Iterator[bytes | int]) -> Iterator[bytes | int]:
             return
 
 
-def _bounded_lines(stream: Any, path: Path) -> Iterator[bytes | int]:
-    """Stripped lines; of one beyond MAX_ROW_BYTES only its size, so that a file without line ends costs no memory."""
-    beginning = True
-    while line := stream.readline(MAX_ROW_BYTES + 1):
-        if beginning:
-            line, beginning = _check_beginning(line, path), False
-        size = len(line)
-        while len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
-            line = stream.readline(MAX_ROW_BYTES + 1) or b"\n"
-            size += len(line)
-        yield line.strip() if size <= MAX_ROW_BYTES + 1 else size
-
-
-def _check_beginning(line: bytes, path: Path) -> bytes:
-    if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{path} is UTF-16; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`).")
-    if line.lstrip()[:1] == b"[":
-        raise UserError(f"{path} is one JSON array; write one object a line (`jq -c '.[]'`).")
-    return line.removeprefix(b"\xef\xbb\xbf")
-
-
 def _from_parquet(path: Path) -> Iterator[Batch]:
     try:
+        with path.open("rb") as beginning:
+            check_pointer(beginning.read(PEEKED), path)
         file, first = pq.ParquetFile(path), 0
         for batch in file.iter_batches(BATCH_ROWS):
             table = pa.Table.from_batches([batch])
@@ -188,15 +217,12 @@ def _from_hub(source: Source) -> Any:
 def _from_disk(source: Source) -> Any:
     from datasets import DatasetDict, load_from_disk
 
+    path, split, _ = split_asked(source.path, source.split)
     try:
-        found = load_from_disk(source.path)
-        return found[source.split] if isinstance(found, DatasetDict) else found
-    except KeyError:
-        raise UserError(f"{source.path} has no split {source.split!r} (but {', '.join(found)}); set `split`.") from None
+        found = load_from_disk(str(path))
     except Exception as error:  # `datasets` raises a type of its own for each kind of damage
-        raise UserError(
-            f"{source.path} cannot be read ({first_line(error)}); write it again with save_to_disk."
-        ) from None
+        raise UserError(f"{path} cannot be read ({first_line(error)}); write it again with save_to_disk.") from None
+    return found[split_of(list(found), split, path, _place(source))] if isinstance(found, DatasetDict) else found
 
 
 def _from_generator(source: Source) -> Iterator[Batch]:
@@ -217,23 +243,27 @@ def _from_generator(source: Source) -> Iterator[Batch]:
 # Files
 
 
-def _is_saved(path: Path) -> bool:
-    return (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file()
+def _all_files(source: Source) -> tuple[Path, list[Path]]:
+    """(a folder, the files in it that are read), sorted. Raises UserError where there are none that can be read."""
+    path, split, named = split_asked(source.path, source.split)
+    if path.is_file() and path.name.lower().endswith(SUFFIXES):
+        return path.parent, [path]
+    if is_saved(path):
+        return path, sorted(file for file in path.rglob("*") if file.is_file())
+    if path.is_dir():
+        return files_of(path, split, named, source.config, _place(source))
+    if command := PACKED.get(path.suffix.lower()) if path.is_file() else None:
+        raise UserError(
+            f"{_place(source)}: {path} is packed; unpack it (`{command} {path.name}`) and name what is inside."
+        )
+    state = "is no" if path.exists() else "does not exist; name a"
+    raise UserError(f"{_place(source)}: {path} {state} {', '.join(SUFFIXES)} file or folder of save_to_disk.")
 
 
-def _all_files(source: Source) -> list[Path]:
-    """The files behind a path, sorted. Raises UserError where there are none that can be read."""
-    path = Path(source.path)
-    if path.is_file() and path.name.endswith(SUFFIXES):
-        return [path]
-    if _is_saved(path):
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES)) if path.is_dir() else []
-    if not files:
-        state = "holds no" if path.is_dir() else "is no" if path.exists() else "does not exist; name a"
-        raise UserError(f"source {source.name}: {path} {state} {', '.join(SUFFIXES)} file or folder of save_to_disk.")
-    return files
+def _place(source: Source) -> str:
+    return f"source {source.name}"
 
 
 def _split_of(source: Source) -> dict[str, str]:
-    return {"split": source.split} if _is_saved(Path(source.path)) else {}
+    path, split, _ = split_asked(source.path, source.split)
+    return {"split": split} if is_saved(path) else {}

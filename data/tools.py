@@ -14,6 +14,7 @@ from typing import Any
 import sft_utils
 from data.decontaminate import Index
 from data.decontaminate import build as build_index
+from data.placeholders import is_placeholder
 from data.rows import Drop, Row
 from eval import benchmarks, prompts
 from eval.records import Problem, UserError, first_line
@@ -108,10 +109,11 @@ def length(rows: list[Row], tools: Tools, *, max_tokens: int = 2048, min_tokens:
 def answer_matches(rows: list[Row], tools: Tools, *, require: bool = False) -> list[Drop | None]:
     """The last box equals the stated answer, as the grader sees it; `require: true` drops rows that state none."""
     boxes = [extract_boxed(row["solution"]) for row in rows]
-    stated = [index for index, row in enumerate(rows) if row["answer"]]
+    stated = [index for index, row in enumerate(rows) if not is_placeholder(row["answer"], row["solution"])]
     verdicts = grade_answers([(boxes[index], rows[index]["answer"]) for index in stated], workers=1)
-    found: list[Drop | None] = [Drop("states no answer") if require and not row["answer"] else None for row in rows]
+    found: list[Drop | None] = [Drop("states no answer") if require else None] * len(rows)
     for index, verdict in zip(stated, verdicts, strict=True):
+        found[index] = None
         if not verdict.correct:
             reason = (
                 "box differs from the stated answer" if verdict.status == "wrong" else f"not graded: {verdict.status}"

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from data import dedup
+from data.adapters import MARKED, describe_columns
 from data.damage import BATCH_REWRITES
 from data.filters import FILTERS
 from data.recipe import Recipe, Step
@@ -142,7 +143,7 @@ def run(job: Job, recipe: Recipe, tools: Tools, folder: Path) -> Done:
             counts[job.what[1].name] += 1
             if isinstance(item, Drop):
                 tally.dropped[item.reason] += 1
-                first_bad = first_bad or f"{item.detail['place']}: {item.reason}"
+                first_bad = first_bad or _bad(item)
                 dropped.append(to_line({"step": "read", "reason": item.reason, "detail": item.detail}))
             else:
                 rows.append(item)
@@ -156,6 +157,12 @@ def run(job: Job, recipe: Recipe, tools: Tools, folder: Path) -> Done:
     write_rows(path, rows)
     problems = [row["problem"] for row in rows] if job.signatures else []
     return Done(path, _figures(rows, origins, job, recipe.seed), dedup.signatures(problems), tallies, counts, first_bad)
+
+
+def _bad(drop: Drop) -> str:
+    """What is said of the first row that could not be read; "" for one that its data set calls wrong."""
+    columns = f" ({describe_columns(drop.detail['columns'])})" if "columns" in drop.detail else ""
+    return "" if drop.reason.startswith(MARKED) else f"{drop.detail['place']}: {drop.reason}{columns}"
 
 
 def _continue(chunk: Chunk, dropped: list[bytes], tally: Tally) -> tuple[list[int], list[Row]]:

@@ -29,7 +29,12 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
         else:
             train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
     except Exception as error:  # `datasets` raises a type of its own for each kind of damage
-        reason = first_bad_line(Path(name)) or " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+        reason = (
+            first_bad_line(Path(name))
+            or missing_split(error)
+            or " ".join(str(error.__cause__ or error).split())
+            or type(error).__name__
+        )
         raise UserError(f"dataset_name_or_path {name!r}: {reason}") from None
     splits = {"train": train, "validation": validation}
     for split, rows in splits.items():
@@ -41,6 +46,13 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
                 f"{name}: {split} has no column `messages` (but {columns}); see load_datasets in sft_utils.py.", 1
             )
     return splits
+
+
+def missing_split(error: Exception) -> str | None:
+    """A sentence about a split that a folder of `save_to_disk` does not have; None for any other error."""
+    if not isinstance(error, KeyError):
+        return None
+    return f"there is no split {error.args[0]!r}; write a DatasetDict with train and validation (or test)."
 
 
 def first_bad_line(folder: Path) -> str | None:

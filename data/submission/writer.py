@@ -94,12 +94,20 @@ def copy_rows(source: Path, target: Path) -> None:
 
         splits = load_from_disk(str(source))
         for split, name in (("train", "train"), ("validation", "validation" if "validation" in splits else "test")):
+            if name not in splits or "messages" not in splits[name].column_names:
+                raise UserError(f"{source}: {name} {_lacks(name, splits)}; write train and validation with `messages`.")
             write_rows(splits[name], target / f"{split}.jsonl")
     else:
         raise UserError(
             f"{source} has no {' and '.join(f'{split}.jsonl' for split in SPLITS)}, nor what `save_to_disk` writes; name the "
             "dataset: --dataset FOLDER."
         )
+
+
+def _lacks(name: str, splits: Any) -> str:
+    if name not in splits:
+        return f"is no split of it, but {', '.join(splits)}"
+    return f"has no column `messages`, but {', '.join(splits[name].column_names)}"
 
 
 def write_rows(rows: Any, path: Path) -> None:

@@ -152,7 +152,7 @@ REFUSED = {
     "another encoding": ("", utf16, ["sums.jsonl is UTF-16", "iconv"]),
     "a torn archive": ("", torn_gzip, ["sums.jsonl.gz cannot be read"]),
     "an empty file": ("", lambda path: path.write_bytes(b""), ["source sums has no rows"]),
-    "an array": ("", lambda path: path.write_text("[{}]"), ["one JSON array", "jq"]),
+    "a torn array": ("", lambda path: path.write_text("[{}"), ["one JSON array", "after 1 values", "jq"]),
     "a filter that drops everything": (STRANGE, None, ["language dropped 20 of 20", "another language 20"]),
     "weights that cannot be met": (
         "  - mix: {rows: 100, weights: {sums: 1}}\n",

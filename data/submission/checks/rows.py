@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.placeholders import is_never_an_answer
 from data.submission.checks.findings import Finding, shown
 from graders import extract_boxed
 
@@ -43,6 +44,7 @@ FAULTS = {
     "surrogate": ("half a character (a lone surrogate), which no tokenizer takes", "repair the text or drop the row"),
     "roles": ("no user turn and assistant turn with text each", "mend or drop them"),
     "box": ("no closed last \\boxed{} in the solution; the grader reads nothing else", "add it or drop them"),
+    "placeholder": ("a box that holds `proof`, `not found` or the like, which is no answer", "drop them"),
 }
 
 
@@ -137,8 +139,11 @@ def look(line: bytes, number: int, seen: Seen) -> None:
     messages: Any = row.get("messages")
     if not is_conversation(messages):
         return seen.fault("roles", number)
-    if extract_boxed(messages[1]["content"]) is None:
+    box = extract_boxed(messages[1]["content"])
+    if box is None:
         seen.fault("box", number)
+    elif is_never_an_answer(box):
+        seen.fault("placeholder", number)
     seen.problems[identity(messages[0]["content"])] += 1
     return None
 
@@ -168,7 +173,7 @@ def of_split(where: str, split: str, seen: Seen) -> Iterator[Finding]:
     for name, (what, fix) in FAULTS.items():
         numbers = seen.faults.get(name, [])
         if numbers:
-            fatal = name != "box" or len(numbers) > TOLERATED_SHARE * seen.rows
+            fatal = name not in ("box", "placeholder") or len(numbers) > TOLERATED_SHARE * seen.rows
             yield Finding(name, f"{where}:{numbers[0]}", f"{some(numbers)}: {what}", fix, fatal)
     for column, types in seen.types.items():
         present = set(types) - {"null"}
