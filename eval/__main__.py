@@ -236,7 +236,7 @@ def _checked(name: str, args: argparse.Namespace) -> tuple[list[str], int, list[
         return row, 0, []
     bad, stated = known.ungradable(benchmark), {reading.id: reading.stated for reading in benchmark.readings}
     shown = ", ".join(
-        f"{problem.id!r} {shortened(stated.get(problem.id, problem.answer))} ({status})" for problem, status in bad[:5]
+        f"{problem.id} {shortened(stated.get(problem.id, problem.answer))} ({status})" for problem, status in bad[:5]
     )
     return [*row, f"{len(bad)}{': ' if bad else ''}{shown}"], 1 if bad else 0, remarks(benchmark)
 

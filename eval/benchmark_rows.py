@@ -165,7 +165,7 @@ def _answers(named: Row, choices: Sequence[str], place: str) -> tuple[tuple[tupl
         and (text := _letter(value, choices) or _one_of(value) or as_text(value, place, key)) is not None
     }
     if not found:
-        key, value = next(iter(stated.items()))
+        key, value = next(iter(stated.items()), ("answer", None))
         raise UserError(f"{place}: {key} is {value!r:.60}; it must be a text, a number or a list of them.")
     first = stated[next(iter(found))]
     several = isinstance(first, list) and len([item for item in first if item]) > 1 and not _one_of(first)

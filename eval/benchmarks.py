@@ -85,16 +85,15 @@ def names(folder: Path | None = None) -> list[str]:
 
 
 def survey(folder: Path) -> tuple[list[str], list[str]]:
-    """(names of the benchmarks in `folder`, its other files with the reason that they are none)."""
+    """(names of the benchmarks in `folder`, damaged and empty ones too; its other files, each with the reason)."""
     found, others = files(folder)
     known = []
     for name, path in sorted(found.items()):
         try:
-            if next(_stated(path), None) is None:
-                raise NotABenchmark(path, "it is empty")
+            next(_stated(path), None)
         except NotABenchmark as error:
             others.append(f"{path.name} ({error.reason})")
-        except UserError:  # a damaged benchmark: `load` says what is wrong, as it must not go missing
+        except UserError:  # a damaged benchmark must not go missing: `load` says what is wrong
             known.append(name)
         else:
             known.append(name)

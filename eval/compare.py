@@ -263,8 +263,7 @@ def _differences(a: Evaluation, b: Evaluation) -> list[tuple[str, object, object
 def _conditions(evaluation: Evaluation) -> dict[str, Any]:
     benchmark, engine = evaluation.manifest["benchmark"], evaluation.manifest["engine"]
     return {
-        "limit": benchmark["limit"],
-        "problems drawn": benchmark.get("drawn") if benchmark["limit"] else None,
+        "limit": benchmark["limit"] and f"{'drawn' if benchmark.get('drawn') else 'first'} {benchmark['limit']}",
         "problems with sha256": benchmark["sha256"][:12],
         **{name.replace("_", " "): value for name, value in evaluation.manifest["decoding"].items()},
         "engine": f"{engine['name']} {engine['version']}",

@@ -6,7 +6,6 @@ the last box, what follows `####`, what the text announces ("The answer is 5."),
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +19,7 @@ from graders.ladder import is_usable_gold
 # answer a question in words; of 17 other sets hardly any.
 WORKED_SHARE = 0.1
 SENTENCE = "a sentence"  # how an answer is read that is one, and stays as it is
+LONGEST_CHARS = 10_000  # of a text in which marks and words are looked for: the time of some patterns is quadratic
 # What programs write where there is no value.
 NOTHING = {"None", "NaN", "nan", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"}
 MARK = re.compile(r"(?<!#)####(?!#)")
@@ -77,11 +77,11 @@ def read_gold(stated: str) -> tuple[str | None, str]:
     if text in NOTHING:
         return None, "it stands for a missing value"
     if QUOTED_LIST.fullmatch(text):
-        items = [str(ast.literal_eval(item)) for item in re.findall(QUOTED, text)]
+        items = [re.sub(r"\\([\\'\"])", r"\1", item[1:-1]) for item in re.findall(QUOTED, text)]
         return read_gold(", ".join(items))[0], "the items of the list"
     if _boxed_in_text(text):
         return gold_from_solution(text), "the last box"
-    for answer, how in _marked(text):
+    for answer, how in _marked(text[-LONGEST_CHARS:]):
         if answer and not is_worked(answer) and brace_depth(answer) == 0:
             return answer, how
     if SOLUTION_BOX.search(text) and not is_usable_gold(text):
@@ -93,7 +93,9 @@ def read_gold(stated: str) -> tuple[str | None, str]:
 
 def is_worked(text: str) -> bool:
     """Whether a text reads like part of a solution: several lines, or a sentence with figures or of many words."""
-    text = LEAD.sub("", text.strip(), count=1) if LEAD.match(text.strip()) else text.strip()
+    text = text.strip()[:LONGEST_CHARS]
+    if announced := LEAD.match(text):
+        text = text[announced.end() :].strip()
     if "\n" in (outside := BLOCK.sub(" ", text)).strip() and brace_depth(outside.split("\n")[0]) == 0:
         return True
     words = [word.lower() for word in WORD.findall(ENVIRONMENT.sub(" ", text))]
@@ -129,7 +131,7 @@ def _boxed_in_text(text: str) -> bool:
     if not boxes:
         return False
     pieces = re.split("\0", _without(text, [(box.start, box.end) for box in boxes]))
-    prose = " ".join(pieces)
+    prose = " ".join(pieces)[:LONGEST_CHARS]
     words = [word for word in WORD.findall(ENVIRONMENT.sub(" ", prose)) if word.lower() not in ("and", "or")]
     if len(boxes) == 1:
         return bool(words) or "\n" in prose.strip()

@@ -181,7 +181,6 @@ FOREIGN: dict[str, bytes] = {
     "notes.jsonl": b"hello\n",
     "page.json": b"<!DOCTYPE html>",
     "numbers.json": b"[1, 2]",
-    "empty.jsonl": b"",
     "scores.csv": b"step,accuracy\n5,0.5\n",
     "weights.parquet": as_parquet([{"x": 1}]),
     "other.parquet": b"no Parquet",
