@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from eval.arguments import parser
-from eval.console import console_on, quiet, unexpected_errors
+from eval.console import console_on, print_table, quiet, unexpected_errors
 from eval.records import Decoding, UserError
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def report(args: argparse.Namespace) -> int:
     if not args.reports.is_dir():
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
-    terminal_table(make_sections(load_evaluations(args.reports)), Console())
+    terminal_table(make_sections(load_evaluations(args.reports)), console_on(sys.stdout))
     if args.open:
         from eval.report.serve import open_in_desktop
 
@@ -185,10 +184,11 @@ def gc(args: argparse.Namespace) -> int:
 
     console = console_on(sys.stdout)
     rows = unreferenced(args.reports)
-    table = Table("path", "why", "MB")
-    for row in rows:
-        table.add_row(*map(escape, (str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}")))
-    console.print(table if rows else "nothing to delete: everything stored belongs to weights that are there.")
+    if rows:
+        sizes = [(str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}") for row in rows]
+        print_table(console, [Column("path"), Column("why"), Column("MB", justify="right")], sizes)
+    else:
+        console.print("nothing to delete: everything stored belongs to weights that are there.")
     if rows and args.delete:
         delete(rows)
         console.print(f"deleted {len(rows)}")
@@ -201,21 +201,21 @@ def benchmarks(args: argparse.Namespace) -> int:
     """Lists benchmarks; with --check, every reference answer must grade itself."""
     from eval import benchmarks as known
 
-    table = Table("benchmark", "problems", *(["answers that do not grade themselves"] if args.check else []))
-    console, failed = console_on(sys.stdout), 0
+    columns = [Column("benchmark", no_wrap=True), Column("problems", justify="right")]
+    columns += [Column("answers that do not grade themselves")] if args.check else []
+    rows, failed = [], 0
     for name in args.names or known.names(args.benchmarks_dir):
         if not args.check and not args.benchmarks_dir:
-            table.add_row(name, str(known.hub_row(name).count))
+            rows.append([name, f"{known.hub_row(name).count:,}"])
             continue
         benchmark = known.load(name, args.benchmarks_dir)
-        row = [name, str(len(benchmark.problems))]
+        rows.append([name, f"{len(benchmark.problems):,}"])
         if args.check:
             bad = known.ungradable(benchmark)
             failed += len(bad)
             shown = ", ".join(f"{problem.id} {problem.answer!r} ({status})" for problem, status in bad[:5])
-            row.append(f"{len(bad)}{': ' if bad else ''}{shown}")
-        table.add_row(*map(escape, row))  # an answer such as [a, b] is no markup
-    console.print(table)
+            rows[-1].append(f"{len(bad)}{': ' if bad else ''}{shown}")
+    print_table(console_on(sys.stdout), columns, rows)
     return 1 if failed else 0
 
 

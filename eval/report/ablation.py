@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table as TerminalTable
+from rich.table import Column
 from rich.text import Text
 
+from eval.console import print_table
 from eval.report.look import replace_file
 from eval.report.ranking import SIGNIFICANT, join_words, percent
 from eval.scores import LEVELS, Graded, aligned, read_graded
@@ -219,15 +220,13 @@ def p_words(p: float) -> str:
 
 def terminal_table(ablation: Ablation, console: Console) -> None:
     """Prints a table a benchmark and its sentences."""
+    names, *figures = COLUMNS
+    columns = [Column(names, no_wrap=True), *(Column(name, justify="right") for name in figures)]
     for found in ablation.tables:
-        table = TerminalTable(
-            title=Text(found.title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0)
-        )
-        for column in COLUMNS:
-            table.add_column(Text(column, style="dim"), justify="left" if column == "arm" else "right", no_wrap=True)
-        for row in found.rows:
-            table.add_row(*(Text(cell, style="bold" if row.over is None else "") for cell in cells(row, found)))
-        console.print(table)
+        rows = [
+            [Text(cell, style="bold" if row.over is None else "") for cell in cells(row, found)] for row in found.rows
+        ]
+        print_table(console, columns, rows, found.title)
         for sentence in found.sentences:
             console.print(Text(sentence, style="dim"))
 

@@ -6,9 +6,10 @@ import html
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
+from eval.console import print_table
 from eval.report.conditions import Section
 from eval.report.ranking import (
     Row,
@@ -28,13 +29,13 @@ BEST_MARK, INDISTINCT_MARK = "*", "~"
 
 
 def terminal_table(sections: Iterable[Section], console: Console) -> None:
-    """Prints one table a section; each fits into 80 columns while labels are short.
+    """Prints one table a section, in 80 columns while labels are short.
 
     The best checkpoint carries an asterisk, and those that cannot be told apart from it a tilde. Rows with undecided
     outputs are red, and a line says how many.
     """
     for section in sections:
-        console.print(_rich_table(section))
+        _print_section(section, console)
         for sentence in undecided_sentences(section.group):
             console.print(Text(sentence, style="bold red"))
         for sentence in (*filter(None, [section.note]), *section_sentences(section)):
@@ -54,21 +55,18 @@ def table_cells(row: Row) -> tuple[str, ...]:
     return (row.label, f"{summary['n']:,}", *shares, interval(summary), *failures, mean_tokens(summary))
 
 
-def _rich_table(section: Section) -> Table:
+def _print_section(section: Section, console: Console) -> None:
     group = section.group
-    table = Table(title=Text(section.title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for column in COLUMNS:
-        # Two-word headers are broken: the cells under them are narrow, and 80 columns are few.
-        header = Text(column.replace(" ", "\n"), style="dim")
-        table.add_column(header, justify="left" if column == "checkpoint" else "right", no_wrap=True)
     best, indistinct = best_row(group), indistinct_rows(group)
+    names, *figures = COLUMNS
+    columns = [Column(names, no_wrap=True), *(Column(name, justify="right") for name in figures)]
+    rows = []
     for row in group.rows:
-        label, *figures = table_cells(row)
+        label, *cells = table_cells(row)
         mark = BEST_MARK if row is best else INDISTINCT_MARK if row in indistinct else ""
-        marked = f"{label} {mark}".rstrip()
         style = "red" if undecided(row.summary) else "bold" if row is best else ""
-        table.add_row(*(Text(cell, style=style) for cell in (marked, *figures)))
-    return table
+        rows.append([Text(cell, style=style) for cell in (f"{label} {mark}".rstrip(), *cells)])
+    print_table(console, columns, rows, section.title)
 
 
 def _markdown_section(section: Section) -> str:
