@@ -17,6 +17,7 @@ from rich.table import Column
 from eval.arguments import parser
 from eval.console import console_on, print_table, quiet, unexpected_errors
 from eval.records import Decoding, UserError
+from eval.words import signed, size
 
 if TYPE_CHECKING:
     from eval.plan import Options
@@ -158,8 +159,7 @@ def regrade(args: argparse.Namespace) -> int:
     for regraded in regrade_all(args.reports, args.workers, console):
         done.append(regraded)
         before, after = regraded.before, regraded.after
-        points = 100 * (after["equivalent"] - before["equivalent"])
-        shares = f"{100 * before['equivalent']:.1f} -> {100 * after['equivalent']:.1f} % ({points:+.1f} points)"
+        shares = _moved(before["equivalent"], after["equivalent"])
         changed = (
             f"{len(regraded.flips)} of {after['n']} outputs change from grader {before['grader']} to {after['grader']}"
         )
@@ -217,6 +217,14 @@ def benchmarks(args: argparse.Namespace) -> int:
             rows[-1].append(f"{len(bad)}{': ' if bad else ''}{shown}")
     print_table(console_on(sys.stdout), columns, rows)
     return 1 if failed else 0
+
+
+def _moved(before: float, after: float) -> str:
+    """How an accuracy changed: "25.0 -> 26.7 % (+1.7 points)"."""
+    change = f"{signed(after - before)} points"
+    if signed(after - before) == "0.0":
+        change = "unchanged" if after == before else f"{'up' if after > before else 'down'} by {size(after - before)}"
+    return f"{100 * before:.1f} -> {100 * after:.1f} % ({change})"
 
 
 def _writer(name: str) -> Callable[[list[Section], Path], list[Path]]:

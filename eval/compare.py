@@ -17,9 +17,11 @@ from eval.report.load import Evaluation, load_evaluations
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
 from eval.store import read_lines
+from eval.words import p_words, size, tenths, why_not
 
 SIGNIFICANT = 0.05
 FLIPS_SHOWN = 10
+EQUAL = 1e-9  # what adding thirds and fifths of samples leaves of no difference
 KEY_PREFIX = re.compile(r"[0-9a-f]{4,16}")
 
 
@@ -111,15 +113,18 @@ def verdict_on(levels: Mapping[str, Paired]) -> str:
         return "no problem has a verdict on both sides."
     dissent = [level for level in LEVELS if _winner(levels[level]) != _winner(found)]
     but = f" (not so by the {' and the '.join(dissent)} reading)" if dissent else ""
-    bounds = (found.low, found.high) if found.difference >= 0 else (-found.high, -found.low)
-    size = f"{abs(100 * found.difference):.1f} points, 95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+    low, high = (found.low, found.high) if found.difference >= 0 else (-found.high, -found.low)
+    interval = f"95 % interval {tenths(100 * low)} to {tenths(100 * high)}"
+    if disagreement := why_not(found.p, found.p, low, high):
+        interval += f" ({p_words(found.p)}{disagreement})"
     if winner := _winner(found):
-        return f"{winner} is better by {size}{but}."
+        return f"{winner} is better by {size(found.difference)}, {interval}{but}."
     more = more_problems(found)
     if more is None:
         return f"cannot be told apart{but}: equally many of {found.n:,} problems right."
     ahead = "B" if found.difference > 0 else "A"
-    return f"cannot be told apart{but}: {ahead} is ahead by {size}; {more:,} more problems would be needed."
+    needed = f"{more:,} more problems would be needed"
+    return f"cannot be told apart{but}: {ahead} is ahead by {size(found.difference)}, {interval}; {needed}."
 
 
 def untrusted(comparisons: Iterable[Comparison]) -> list[str]:
@@ -139,7 +144,8 @@ def more_problems(found: Paired) -> int | None:
 
     None where they are told apart already, or where there is no difference to show.
     """
-    needed = problems_needed(found.difference, found.discordant) if found.n else None
+    equal = abs(found.difference) < EQUAL
+    needed = problems_needed(found.difference, found.discordant) if found.n and not equal else None
     if needed is None or _winner(found):
         return None
     more = max(1, needed - found.n)

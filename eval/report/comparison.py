@@ -13,6 +13,7 @@ from eval.compare import FLIPS_SHOWN, Comparison, Flip, Side, more_problems, ver
 from eval.console import print_table, printable
 from eval.report.ranking import join_words, percent
 from eval.stats import Paired
+from eval.words import bounds, p_value, signed
 
 TEXT_LIMIT = 36  # characters of an id, an answer or a box: four of them fit a terminal
 
@@ -72,10 +73,9 @@ def _print_levels(comparison: Comparison, console: Console) -> None:
 
 
 def _level_cells(level: str, found: Paired) -> tuple[str, ...]:
-    interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
-    p = f"{found.p:.3f}" if found.p >= 0.0005 else "< 0.001"
+    interval, p = bounds(found.low, found.high), p_value(found.p)
     counts = (f"{found.fixed:,}", f"{found.broken:,}")
-    return level, percent(found.a), percent(found.b), f"{100 * found.difference:+.1f}", interval, p, *counts
+    return level, percent(found.a), percent(found.b), signed(found.difference), interval, p, *counts
 
 
 def _print_flips(comparison: Comparison, console: Console) -> None:

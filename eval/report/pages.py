@@ -16,6 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from eval import words
 from eval.outcomes import CLASSES
 from eval.report import ablation, plots, ranking
 from eval.report.changes import pairs
@@ -32,6 +33,7 @@ from eval.scores import Graded
 # Processes take two seconds to start; below so many new outputs one is faster.
 OUTPUTS_FOR_PROCESSES = 30_000
 MOST_PROCESSES = 4
+SORT = ("sort.js",)  # tables sort by their heads
 SHARED: Mapping[str, Any] = {
     "ranking": ranking,
     "percent": ranking.percent,
@@ -39,6 +41,7 @@ SHARED: Mapping[str, Any] = {
     "run_colours": plots.run_colours,
     "measured_with": measured_with,
     "classes": CLASSES,
+    "words": words,
 }
 
 
@@ -62,7 +65,7 @@ def write_report(reports_dir: Path) -> Path:
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))
     ablations = [_write_ablation(found) for found in ablation.load_ablations(reports_dir)]
     ledger = make_ledger(sections, ablations)
-    replace_file(reports_dir / "ledger.html", render("ledger.html.j2", root="", ledger=ledger, **SHARED))
+    replace_file(reports_dir / "ledger.html", render("ledger.html.j2", SORT, root="", ledger=ledger, **SHARED))
     values: dict[str, Any] = {
         "views": views,
         "data_of": ledger.by_key,
@@ -71,13 +74,14 @@ def write_report(reports_dir: Path) -> Path:
         "columns": COLUMNS,
         "curve": _curve,
     }
-    replace_file(reports_dir / "index.html", render("index.html.j2", root="", **SHARED, **values))
+    replace_file(reports_dir / "index.html", render("index.html.j2", SORT, root="", **SHARED, **values))
     return reports_dir / "index.html"
 
 
 def _write_ablation(found: ablation.Ablation) -> ablation.Ablation:
     ablation.write_result(found)
-    page = render("ablation.html.j2", root="../../", ablation=found, cells=ablation.cells, plot=_arms, **SHARED)
+    values: dict[str, Any] = {"ablation": found, "cells": ablation.cells, "plot": _arms}
+    page = render("ablation.html.j2", SORT, root="../../", **values, **SHARED)
     replace_file(found.folder / "index.html", page)
     return found
 
@@ -132,7 +136,7 @@ def _evaluation_page(
     change = view.changes.get(evaluation.summary["key"]) if row in view.section.group.rows else None
     return render(
         "evaluation.html.j2",
-        ("common.js", "outputs.js"),
+        ("common.js", *SORT, "outputs.js"),
         root="../",
         section=view.section,
         evaluation=evaluation,
