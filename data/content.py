@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eval.records import UserError
+from eval.records import UserError, split_names
 
 KEY_DIGITS = 12
 
@@ -55,7 +55,7 @@ def benchmark_files(arguments: tuple[str, ...]) -> list[Path]:
     if "--benchmarks-dir" not in arguments:
         return []
     folder = Path(arguments[arguments.index("--benchmarks-dir") + 1])
-    names = arguments[arguments.index("--benchmark") + 1].split(",")
+    names = split_names(arguments[arguments.index("--benchmark") + 1])
     paths = (folder / f"{name}{suffix}" for name in names for suffix in (".jsonl", ".jsonl.gz"))
     return [path for path in paths if path.is_file()]
 

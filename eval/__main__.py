@@ -16,7 +16,7 @@ from rich.table import Column
 
 from eval.arguments import parser
 from eval.console import console_on, print_table, quiet, unexpected_errors
-from eval.records import Decoding, UserError
+from eval.records import Decoding, UserError, split_names
 from eval.words import signed, size
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def compare(args: argparse.Namespace) -> int:
     from eval.report.comparison import as_json, print_comparisons
 
     a, b = find_side(args.a, args.reports), find_side(args.b, args.reports)
-    comparisons, left_out = pair_up(a, b, args.benchmark.split(",") if args.benchmark else ())
+    comparisons, left_out = pair_up(a, b, split_names(args.benchmark) if args.benchmark is not None else ())
     print_comparisons(a, b, comparisons, left_out, console_on(sys.stderr if args.json else sys.stdout))
     if args.json:
         json.dump([as_json(comparison) for comparison in comparisons], sys.stdout, indent=1)
@@ -252,7 +252,7 @@ def _options(args: argparse.Namespace) -> Options:
     if args.prompt == "tokenizer" and args.prompt_variant:
         raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
     return Options(
-        benchmarks=tuple(args.benchmark.split(",")),
+        benchmarks=split_names(args.benchmark),
         decoding=Decoding(
             args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed, args.stop == "problem"
         ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import checkpoints
-from eval.records import UserError
+from eval.records import UserError, quoted
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
@@ -88,7 +88,7 @@ def find_side(asked: str, reports: Path) -> Side:
     name that is no folder is looked up among the names under which evaluations were made. Raises UserError for no match.
     """
     if not reports.is_dir():
-        raise UserError(f"{reports} is no folder; score a checkpoint first: make eval CKPT={asked}")
+        raise UserError(f"{reports} is no folder; score a checkpoint first: make eval CKPT={quoted(asked)}")
     known = load_evaluations(reports)
     path = Path(asked)
     if (path / "manifest.json").is_file():
@@ -179,7 +179,7 @@ def _by_weights(asked: str, known: Iterable[Evaluation], reports: Path) -> Side:
     if not matches:
         raise UserError(
             f"{folder}{_last(folder, asked)} has no evaluation in {reports} with the weights it has now; "
-            f"make one: make eval CKPT={folder} BENCH=…"
+            f"make one: make eval CKPT={quoted(folder)} BENCH=…"
         )
     return Side(asked, str(folder), _last(folder, asked).strip(" ()"), matches)
 
@@ -195,7 +195,7 @@ def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(
             f"{asked} is no folder, and nothing in {reports} was evaluated under that name{hint}; "
-            f"make an evaluation: make eval CKPT={asked} BENCH=…"
+            f"make an evaluation: make eval CKPT={quoted(asked)} BENCH=…"
         )
     # The last step; of one step measured with several weights, the newest.
     last = max(matches, key=lambda e: (e.summary["step"] or 0, e.manifest["created"]))
@@ -241,7 +241,7 @@ def _under_equal_conditions(a: Side, b: Side, benchmark: str) -> list[tuple[Eval
 
 
 def _missing(side: Side, benchmark: str) -> str:
-    return f"{side.model} has no evaluation on {benchmark}; make one: make eval CKPT={side.model} BENCH={benchmark}"
+    return f"{side.model} has no evaluation on {benchmark}; make one: make eval CKPT={quoted(side.model)} BENCH={quoted(benchmark)}"
 
 
 def _what_differs(a: Side, b: Side, benchmark: str) -> str:
@@ -252,8 +252,8 @@ def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     m = one.manifest
     limit = f" LIMIT={m['benchmark']['limit']}" if m["benchmark"]["limit"] else ""
     return (
-        f"{benchmark}: A and B were not measured alike ({told}); measure B as A was: make eval CKPT={b.model} "
-        f"BENCH={benchmark} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={m['engine']['name']}"
+        f"{benchmark}: A and B were not measured alike ({told}); measure B as A was: make eval CKPT={quoted(b.model)} "
+        f"BENCH={quoted(benchmark)} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={quoted(m['engine']['name'])}"
     )
 
 
