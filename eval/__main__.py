@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -88,12 +88,14 @@ def watch(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Rebuilds the pages from what is stored, and prints the tables."""
-    from eval.report import load_evaluations, make_sections, terminal_table, write_report
+    from eval.report import load_evaluations, make_sections, print_overviews, terminal_table, write_report
 
     if not args.reports.is_dir():
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
-    terminal_table(make_sections(load_evaluations(args.reports)), console_on(sys.stdout))
+    sections, console = make_sections(load_evaluations(args.reports)), console_on(sys.stdout)
+    terminal_table(sections, console)
+    print_overviews(sections, console)
     if args.open:
         from eval.report.serve import open_in_desktop
 
@@ -129,7 +131,8 @@ def export(args: argparse.Namespace) -> int:
     if not sections:
         raise UserError(f"{args.reports} holds no finished evaluation; score a checkpoint first: make eval CKPT=…")
     for name in args.formats or ("json", "csv", "parquet"):
-        paths = _writer(name)(sections, args.to or args.reports / "export")
+        folder = args.to or args.reports / "export"
+        paths = [path for write in _writers(name) for path in write(sections, folder)]
         print("\n".join(f"{name}: {path}" for path in paths) or f"{name}: nothing to write, no row is a checkpoint")
     return 0
 
@@ -227,19 +230,23 @@ def _moved(before: float, after: float) -> str:
     return f"{100 * before:.1f} -> {100 * after:.1f} % ({change})"
 
 
-def _writer(name: str) -> Callable[[list[Section], Path], list[Path]]:
-    """The function of an export format. Imported late: each brings a library of its own."""
+def _writers(name: str) -> Sequence[Callable[[list[Section], Path], list[Path]]]:
+    """The functions of an export format. Imported late: each brings a library of its own."""
     if name == "inspect":
         from eval.report.inspect_log import write_logs
 
-        return write_logs
+        return [write_logs]
     if name == "tensorboard":
         from eval.report.scalars import write_scalars
 
-        return write_scalars
+        return [write_scalars]
     from eval.report import exports
 
-    return {"json": exports.write_summary, "csv": exports.write_csv, "parquet": exports.write_parquet}[name]
+    return {
+        "json": [exports.write_summary, exports.write_means_json],
+        "csv": [exports.write_csv, exports.write_means_csv],
+        "parquet": [exports.write_parquet],
+    }[name]
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -280,11 +287,13 @@ def _logged(reports: Path) -> Iterator[Console]:
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
     """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
     from eval.noise import fold_repeats
-    from eval.report import find_evaluations, load_graded, make_sections, terminal_table, write_report
+    from eval.report import find_evaluations, load_graded, make_sections, print_overviews, terminal_table, write_report
     from eval.summary import untrusted
 
     shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
-    terminal_table(make_sections(find_evaluations(reports, summaries)), console)
+    sections = make_sections(find_evaluations(reports, summaries))
+    terminal_table(sections, console)
+    print_overviews(sections, console)
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None

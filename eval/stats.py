@@ -124,6 +124,28 @@ def half_width(p: float, n: int) -> float:
     return _two_sided_z(CONFIDENCE) * sqrt(p * (1 - p) / n)
 
 
+def macro_mean(accuracies: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """(mean, low, high) over benchmarks, each counted alike, of their (share, low, high) with 95 % intervals.
+
+    Benchmarks are independent and fixed: the interval is about other problems of these k benchmarks, and no others.
+    Zou and Donner (2008), "Construction of confidence limits about effect measures", Statistics in Medicine 27 (MOVER):
+
+        low = mean - sqrt(sum (share - low)^2) / k        high = mean + sqrt(sum (high - share)^2) / k
+
+    With symmetric intervals that is the normal one, mean ± 1.96 sqrt(sum se^2) / k. Unlike it this keeps Wilson's coverage
+    near 0 and 1, and the problems as clusters where there are several samples of each, because both are in the intervals.
+
+    Worked example: 50 of 100 (0.404 to 0.596) and 160 of 200 (0.739 to 0.850) give 0.65 (0.593 to 0.704).
+    Raises ValueError for no benchmark.
+    """
+    if not accuracies:
+        raise ValueError("a mean over benchmarks needs at least one")
+    k, mean = len(accuracies), sum(share for share, _, _ in accuracies) / len(accuracies)
+    below = sqrt(sum((share - low) ** 2 for share, low, _ in accuracies)) / k
+    above = sqrt(sum((high - share) ** 2 for share, _, high in accuracies)) / k
+    return mean, max(0.0, mean - below), min(1.0, mean + above)
+
+
 # Two checkpoints on the same problems
 
 

@@ -26,7 +26,9 @@ from eval.report.items import Columns, graded_of, load_problems, problems_file
 from eval.report.ledger import make_ledger
 from eval.report.load import Evaluation, load_evaluations, load_unfinished
 from eval.report.look import render, replace_file
-from eval.report.tables import COLUMNS, markdown_table, table_cells
+from eval.report.overview import cells as overview_cells
+from eval.report.overview import make_overviews
+from eval.report.tables import COLUMNS, markdown_overviews, markdown_table, table_cells
 from eval.report.views import View, breakdowns, classes_of, make_view, strict_points
 from eval.scores import Graded
 
@@ -60,7 +62,9 @@ def write_report(reports_dir: Path) -> Path:
     sections = make_sections(evaluations, _graded(shown, columns))
     views = [_write_section(reports_dir, section, columns) for section in sections]
     write_data(reports_dir / "pages" / "sections.js", "pages/sections", [_listed(view.section) for view in views])
-    replace_file(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(sections)}")
+    overviews = make_overviews(sections)
+    told = "\n".join(filter(None, (markdown_overviews(overviews), markdown_table(sections))))
+    replace_file(reports_dir / "report.md", f"# Evaluation\n\n{told}")
     for page, script in (("compare", "compare.js"), ("problem", "problem.js")):
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))
     ablations = [_write_ablation(found) for found in ablation.load_ablations(reports_dir)]
@@ -68,6 +72,8 @@ def write_report(reports_dir: Path) -> Path:
     replace_file(reports_dir / "ledger.html", render("ledger.html.j2", SORT, root="", ledger=ledger, **SHARED))
     values: dict[str, Any] = {
         "views": views,
+        "overviews": overviews,
+        "overview_cells": overview_cells,
         "data_of": ledger.by_key,
         "ablations": ablations,
         "unfinished": load_unfinished(reports_dir),

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from eval.console import print_table
 from eval.report.conditions import Section
+from eval.report.overview import Overview
+from eval.report.overview import cells as overview_cells
 from eval.report.ranking import (
     Row,
     best_row,
@@ -47,6 +49,11 @@ def markdown_table(sections: Iterable[Section]) -> str:
     return "\n".join(_markdown_section(section) for section in sections)
 
 
+def markdown_overviews(overviews: Iterable[Overview]) -> str:
+    """The tables over several benchmarks as Markdown, ending in a newline; "" for none."""
+    return "\n".join(_markdown_overview(overview) for overview in overviews)
+
+
 def table_cells(row: Row) -> tuple[str, ...]:
     """The row's cells in the order of COLUMNS."""
     summary = row.summary
@@ -79,6 +86,17 @@ def _markdown_section(section: Section) -> str:
         cells = [_markdown_text(cell) for cell in table_cells(row)]
         lines.append(_markdown_line([f"**{cell}**" for cell in cells] if row is best else cells))
     for sentence in (*undecided_sentences(group), *section_sentences(section)):
+        lines += ["", _markdown_text(sentence)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_overview(overview: Overview) -> str:
+    names = [_markdown_text(name) for name in overview.columns]
+    lines = [f"## {overview.title}", "", _markdown_line(names), "|---|" + "---:|" * (len(names) - 1)]
+    for line in overview.lines:
+        shown = [_markdown_text(cell) for cell in overview_cells(line)]
+        lines.append(_markdown_line([f"**{cell}**" for cell in shown] if line.is_best else shown))
+    for sentence in overview.sentences:
         lines += ["", _markdown_text(sentence)]
     return "\n".join(lines) + "\n"
 
