@@ -94,7 +94,7 @@ def report(args: argparse.Namespace) -> int:
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
     sections, console = make_sections(load_evaluations(args.reports)), console_on(sys.stdout)
-    terminal_table(sections, console)
+    terminal_table(sections, console, args.sort)
     print_overviews(sections, console)
     if args.open:
         from eval.report.serve import open_in_desktop

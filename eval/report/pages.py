@@ -63,7 +63,7 @@ def write_report(reports_dir: Path) -> Path:
     views = [_write_section(reports_dir, section, columns) for section in sections]
     write_data(reports_dir / "pages" / "sections.js", "pages/sections", [_listed(view.section) for view in views])
     overviews = make_overviews(sections)
-    told = "\n".join(filter(None, (markdown_overviews(overviews), markdown_table(sections))))
+    told = "\n".join(filter(None, (markdown_table(sections), markdown_overviews(overviews))))
     replace_file(reports_dir / "report.md", f"# Evaluation\n\n{told}")
     for page, script in (("compare", "compare.js"), ("problem", "problem.js")):
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))

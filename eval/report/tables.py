@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from rich.console import Console
 from rich.table import Column
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from eval.console import print_table
 from eval.report.conditions import Section
+from eval.report.load import Summary
 from eval.report.overview import Overview
 from eval.report.overview import cells as overview_cells
 from eval.report.ranking import (
@@ -27,17 +29,24 @@ from eval.report.views import section_sentences
 from eval.scores import LEVELS
 
 COLUMNS = ("checkpoint", "n", *LEVELS, "95% interval", "truncated", "no box", "mean tokens")
+SORTS: Mapping[str, Callable[[Summary], float]] = {
+    "n": lambda summary: summary["n"],
+    **{level: itemgetter(level) for level in LEVELS},
+    "truncated": itemgetter("truncated"),
+    "no_box": itemgetter("no_box"),
+    "tokens": lambda summary: summary["output_tokens"] / max(1, summary["n"]),
+}
 BEST_MARK, INDISTINCT_MARK = "*", "~"
 
 
-def terminal_table(sections: Iterable[Section], console: Console) -> None:
+def terminal_table(sections: Iterable[Section], console: Console, sort: str | None = None) -> None:
     """Prints one table a section, in 80 columns while labels are short.
 
     The best checkpoint carries an asterisk, and those that cannot be told apart from it a tilde. Rows with undecided
-    outputs are red, and a line says how many.
+    outputs are red, and a line says how many. With `sort`, one of SORTS, the largest figure comes first.
     """
     for section in sections:
-        _print_section(section, console)
+        _print_section(section, console, sort)
         for sentence in undecided_sentences(section.group):
             console.print(Text(sentence, style="bold red"))
         for sentence in (*filter(None, [section.note]), *section_sentences(section)):
@@ -62,13 +71,14 @@ def table_cells(row: Row) -> tuple[str, ...]:
     return (row.label, f"{summary['n']:,}", *shares, interval(summary), *failures, mean_tokens(summary))
 
 
-def _print_section(section: Section, console: Console) -> None:
+def _print_section(section: Section, console: Console, sort: str | None) -> None:
     group = section.group
     best, indistinct = best_row(group), indistinct_rows(group)
     names, *figures = COLUMNS
     columns = [Column(names, no_wrap=True), *(Column(name, justify="right") for name in figures)]
+    ordered = sorted(group.rows, key=lambda row: -SORTS[sort](row.summary)) if sort else group.rows
     rows = []
-    for row in group.rows:
+    for row in ordered:
         label, *cells = table_cells(row)
         mark = BEST_MARK if row is best else INDISTINCT_MARK if row in indistinct else ""
         style = "red" if undecided(row.summary) else "bold" if row is best else ""

@@ -14,8 +14,10 @@ import pytest
 from rich.console import Console
 
 from eval.__main__ import main
+from eval.arguments import SORTS as SORTED_BY
 from eval.report import load_evaluations, make_sections, print_overviews, write_report
 from eval.report.overview import MIXED, Overview, cells, make_overviews
+from eval.report.tables import SORTS
 from eval.stats import macro_mean, wilson
 from tests.eval.report_folder import HOSTILE, Page, make_summary, write_evaluation, write_reports
 
@@ -139,16 +141,29 @@ def test_the_terminal_shows_it_below_the_benchmarks(reports: Path, capsys: pytes
     assert "step 30 80.0% 30.0% 55.0%" in words and "each benchmark alike" in words
 
 
-def test_the_page_and_the_markdown_show_it_first(reports: Path) -> None:
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("equivalent", "step 30"), ("n", "base"), ("tokens", "base"), (None, "base"), ("no_box", "base")],
+)
+def test_the_terminal_sorts_by_a_column(
+    reports: Path, sort: str | None, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--reports", str(reports), *(["--sort", sort] if sort else [])]) == 0
+    lines = capsys.readouterr().out.partition("checkpoint")[2].splitlines()
+    assert lines[1].startswith(first)
+    with pytest.raises(SystemExit):
+        main(["report", "--sort", "colour"])
+    assert "--sort" in capsys.readouterr().err
+    assert set(SORTS) == set(SORTED_BY)
+
+
+def test_the_page_shows_it_first_and_the_markdown_last(reports: Path) -> None:
     index = write_report(reports)
     text = " ".join(re.sub(r"<[^>]*>", " ", Page(index).text).split())
     assert "Mean over 2 benchmarks checkpoint first second mean 95% interval base 10.0% 10.0% 10.0%" in text
     assert text.index("Mean over 2 benchmarks") < text.index("How this was measured")
     told = (reports / "report.md").read_text()
-    assert (
-        told.startswith("# Evaluation\n\n## Mean over 2 benchmarks\n")
-        and "| **step 30** | **80.0%** | **30.0%** | **55.0%** |" in told
-    )
+    assert "| **step 30** | **80.0%** | **30.0%** | **55.0%** |" in told.partition("## Mean over 2 benchmarks\n")[2]
 
 
 def test_exports_hold_the_numbers(reports: Path, tmp_path: Path) -> None:
