@@ -24,13 +24,17 @@ CPU_SWITCHES := DS_ACCELERATOR=cpu OMP_NUM_THREADS=$$(( $(CORES) / $(PROCESSES) 
 LAUNCH = $(if $(filter-out 0,$(GPUS)),,$(CPU_SWITCHES)) .venv/bin/python launch.py --config_file=deepspeed_zero3.yaml \
 	--num_processes $(PROCESSES) sft.py
 
+# A variable as one word of the shell, letter for letter: paths may hold spaces, quotes and dollars.
+quoted = '$(subst ','\'',$(value $(1)))'
+
 BENCH ?= math500
 MAX_TOKENS ?= 2048
-EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
+EVAL_OPTIONS = --benchmark $(call quoted,BENCH) --max-tokens $(MAX_TOKENS) \
+	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR)) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
 
-SUBMITTED = $(if $(MODEL),--model "$(MODEL)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
-	$(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)")
+SUBMITTED = $(if $(value MODEL),--model $(call quoted,MODEL)) $(if $(value DATASET),--dataset $(call quoted,DATASET)) $(if $(value ACCURACY),--accuracy $(call quoted,ACCURACY)) \
+	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR))
 ZIP ?= submission.zip
 
 help: ## this list
@@ -48,18 +52,18 @@ demo: setup ## the main job on any machine: train SmolLM2-135M on word problems,
 	@echo "open reports/index.html"
 
 preflight: setup ## look at the config and the data before training: lengths, EOS, boundary, boxes, duplicates, disk
-	@$(LAUNCH) $(CONFIG) --preflight $(ALLOWED)
+	@$(LAUNCH) $(call quoted,CONFIG) --preflight $(ALLOWED)
 
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
-	@$(LAUNCH) $(CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
+	@$(LAUNCH) $(call quoted,CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
 eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
-	@test -n "$(CKPT)" || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
+	@test -n $(call quoted,CKPT) || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
+	@$(PYTHON_BIN) -m eval run $(call quoted,CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
 
 watch: setup ## score the checkpoints of RUN=… while training writes them; takes what eval takes
-	@test -n "$(RUN)" || { echo "error: RUN is not set; make watch RUN=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval watch "$(RUN)" $(EVAL_OPTIONS)
+	@test -n $(call quoted,RUN) || { echo "error: RUN is not set; make watch RUN=checkpoints/<run>" >&2; exit 2; }
+	@$(PYTHON_BIN) -m eval watch $(call quoted,RUN) $(EVAL_OPTIONS)
 
 regrade: setup ## grade what is stored again under today's rules, without a model; shows what flips
 	@$(PYTHON_BIN) -m eval regrade
@@ -68,29 +72,29 @@ report: setup ## rebuild reports/index.html from what is stored, and open it whe
 	@$(PYTHON_BIN) -m eval report --open
 
 compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evaluated before); BENCH=a,b JSON=1
-	@test -n "$(A)" -a -n "$(B)" || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval compare "$(A)" "$(B)" $(if $(filter command environment,$(origin BENCH)),--benchmark $(BENCH)) \
+	@test -n $(call quoted,A) -a -n $(call quoted,B) || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
+	@$(PYTHON_BIN) -m eval compare $(call quoted,A) $(call quoted,B) $(if $(filter command environment,$(origin BENCH)),--benchmark $(call quoted,BENCH)) \
 	  $(if $(JSON),--json)
 
 data: setup ## build the data set of RECIPE=… (a YAML file, see data/recipes); BENCH_DIR=… SOURCES="name=path …" TOKENIZER=…
-	@test -n "$(RECIPE)" || { echo "error: RECIPE is not set; make data RECIPE=data/recipes/<name>.yaml" >&2; exit 2; }
-	@$(PYTHON_BIN) -m data build "$(RECIPE)" $(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)") $(foreach source,$(SOURCES),--source $(source)) \
-	  $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(JSON),--json)
+	@test -n $(call quoted,RECIPE) || { echo "error: RECIPE is not set; make data RECIPE=data/recipes/<name>.yaml" >&2; exit 2; }
+	@$(PYTHON_BIN) -m data build $(call quoted,RECIPE) $(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR)) $(foreach source,$(SOURCES),--source $(source)) \
+	  $(if $(value TOKENIZER),--tokenizer $(call quoted,TOKENIZER)) $(if $(JSON),--json)
 
 ablate: setup ## hold RECIPES="a b c" against each other: train and score each with SEEDS="0 1"; BUDGET=tokens=N LEAVE_ONE_OUT=1 TOGETHER=1
-	@test -n "$(RECIPES)" || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }
-	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
-	  $(if $(CONTROL),--control $(CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) \
+	@test -n $(call quoted,RECIPES) || { echo "error: RECIPES is not set; make ablate RECIPES=\"a b\" SEEDS=\"0 1\"" >&2; exit 2; }
+	@$(PYTHON_BIN) -m data ablate $(RECIPES) --seeds $(or $(SEEDS),0) --config $(call quoted,CONFIG) --processes $(PROCESSES) $(EVAL_OPTIONS) \
+	  $(if $(value CONTROL),--control $(call quoted,CONTROL)) $(if $(BUDGET),--budget $(BUDGET)) $(if $(LEAVE_ONE_OUT),--leave-one-out) \
 	  $(if $(TOGETHER),--score-together) $(if $(JSON),--json)
 
 submission: setup ## write and lint submission/ and its zip: what travels; CONFIG=… DATASET=… MODEL=hub-id ACCURACY=<checkpoint> BENCH_DIR=…
-	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED)
+	@$(PYTHON_BIN) -m data submission --config $(call quoted,CONFIG) $(SUBMITTED)
 
 rehearse: setup ## the same, trained for two steps on the contract's own versions first (.venv-stock, made on first use)
-	@$(PYTHON_BIN) -m data submission --config $(CONFIG) $(SUBMITTED) --rehearse
+	@$(PYTHON_BIN) -m data submission --config $(call quoted,CONFIG) $(SUBMITTED) --rehearse
 
 verify: setup ## unpack ZIP=submission.zip elsewhere, look at it and rehearse it as a stranger would
-	@$(PYTHON_BIN) -m data submission verify "$(ZIP)"
+	@$(PYTHON_BIN) -m data submission verify $(call quoted,ZIP)
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
 	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

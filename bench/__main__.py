@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column
 
 from bench import data, decoding, grading, report, sweep, training
 from bench.measure import trained_checkpoints
-from eval.console import quiet
+from eval.console import print_table, quiet
 from eval.records import UserError
 
 BENCHES = {
@@ -37,17 +37,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar=" | ".join(BENCHES))
     names = parser.parse_args().names or BY_DEFAULT
-    table, markdown = Table("what", "measured", "beside", "ratio"), list[str]()
+    rows, markdown = list[tuple[str, ...]](), list[str]()
     try:
         if set(names) - NEED_NO_DEMO:
             trained_checkpoints()
         with quiet(Path("reports/bench.log")) as console:
             for name in names:
                 with console.status(name):
-                    for row in BENCHES[name]():
-                        table.add_row(*row)
+                    rows += BENCHES[name]()
                     markdown += MARKDOWN.get(name, list)()
-            console.print(table)
+            print_table(console, [Column(name) for name in ("what", "measured", "beside", "ratio")], rows)
         print("\n".join(markdown))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from eval import benchmarks
 from eval.cluster import connect
 from eval.console import progress
 from eval.files import read_mapping, write_json
-from eval.records import UserError, first_line
+from eval.records import UserError, first_line, split_names
 from eval.report import ablation, write_report
 
 
@@ -71,7 +72,8 @@ def make_plan(args: Any, root: Path) -> Plan:
         )
     gpus = count_gpus()
     copied = {"--limit": args.limit, "--max-tokens": args.max_tokens, "--engine": args.engine}
-    arguments = ["--benchmark", args.benchmark]
+    names = split_names(args.benchmark)
+    arguments = ["--benchmark", ",".join(names)]
     build_options = ["--tokenizer", args.tokenizer] if args.tokenizer else []
     if args.benchmarks_dir:
         folder = str((root / args.benchmarks_dir).resolve())
@@ -83,7 +85,7 @@ def make_plan(args: Any, root: Path) -> Plan:
         seeds=tuple(args.seeds),
         config=args.config,
         scoring=Scoring(tuple(arguments), (root / args.reports).resolve()),
-        benchmarks=tuple(args.benchmark.split(",")),
+        benchmarks=names,
         benchmarks_dir=root / args.benchmarks_dir if args.benchmarks_dir else None,
         control=args.control,
         leave_one_out=args.leave_one_out,
@@ -293,7 +295,7 @@ def identity(plan: Plan, cells: Sequence[Cell], control: str) -> str:
 def describe(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], control: str) -> dict[str, Any]:
     """cells.json, but for the cells, which come as they finish."""
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "control": control,
         "benchmarks": list(plan.benchmarks),
         "budget_tokens": plan.budget,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from data.audit import MAX_TOKENS
+from eval.console import print_table, printable
 from eval.report import charts
 from eval.report.look import render, replace_file
 from eval.report.ranking import percent
@@ -58,28 +60,18 @@ def findings(figures: Figures) -> list[Finding]:
 def show(figures: Figures, console: Console) -> None:
     """The findings and tables; what comes from the data set can neither colour nor move the cursor."""
     rows = figures["rows"]
-    console.print(Text(f"{_plain(figures['dataset'])}: {rows:,} rows", style="bold"))
+    console.print(Text(f"{printable(figures['dataset'])}: {rows:,} rows", style="bold"))
     for finding in findings(figures):
         console.print(
-            Text(_plain(f"{'! ' if finding.alarm else '  '}{finding.sentence}"), style="red" if finding.alarm else "")
+            Text(
+                printable(f"{'! ' if finding.alarm else '  '}{finding.sentence}"), style="red" if finding.alarm else ""
+            )
         )
     if figures["tokens"]:
         _show_tokens(figures, console)
-    types = _table("answers", "rows", "share")
-    for name, count in list(figures["answer_types"].items())[:SHOWN_LINES]:
-        types.add_row(name, f"{count:,}", percent(count / rows))
-    sources = _table("sources", "rows", "tokens")
-    for name, found in list(figures["sources"].items())[:SHOWN_LINES]:
-        tokens = "" if found["tokens"] is None else f"{found['tokens']:,}"
-        sources.add_row(Text(_plain(name)[:60] or "(none)"), f"{found['rows']:,}", tokens)
-    leaks = _table("benchmark", "problems", "word for word", "nearly")
-    for name, found in figures["contamination"].items():
-        if any(found.values()):
-            problems = figures["benchmark_problems"][name]
-            leaks.add_row(Text(_plain(name)), f"{problems:,}", f"{found['exact']:,}", f"{found['near']:,}")
-    for table in (types, sources, leaks):
-        if table.row_count:
-            console.print(table)
+    _print_counts("answers", ("rows", "share"), _answer_types(figures), console)
+    _print_counts("sources", ("rows", "tokens"), _sources(figures), console)
+    _print_counts("benchmark", ("problems", "word for word", "nearly"), _leaks(figures), console)
 
 
 def write_page(figures: Figures, path: Path) -> None:
@@ -276,29 +268,48 @@ def _contamination_plots(figures: Figures) -> list[str]:
         f"{name}: {found['exact']:,} word for word, {found['near']:,} nearly" for name, found in hit.items()
     )
     return charts.stacked_bars(
-        [_plain(name)[:40] for name in hit], parts, "Benchmark problems given away", said, "problems of the benchmark"
+        [printable(name)[:40] for name in hit],
+        parts,
+        "Benchmark problems given away",
+        said,
+        "problems of the benchmark",
     )
+
+
+def _answer_types(figures: Figures) -> list[tuple[str, ...]]:
+    counts = list(figures["answer_types"].items())[:SHOWN_LINES]
+    return [(name, f"{count:,}", percent(count / figures["rows"])) for name, count in counts]
+
+
+def _sources(figures: Figures) -> list[tuple[str, ...]]:
+    shown = list(figures["sources"].items())[:SHOWN_LINES]
+    tokens = ["" if found["tokens"] is None else f"{found['tokens']:,}" for _, found in shown]
+    return [(name or "(none)", f"{found['rows']:,}", count) for (name, found), count in zip(shown, tokens, strict=True)]
+
+
+def _leaks(figures: Figures) -> list[tuple[str, ...]]:
+    sizes = figures["benchmark_problems"]
+    hit = {name: found for name, found in figures["contamination"].items() if any(found.values())}
+    return [(name, f"{sizes[name]:,}", f"{one['exact']:,}", f"{one['near']:,}") for name, one in hit.items()]
 
 
 def _show_tokens(figures: Figures, console: Console) -> None:
     tokens = figures["tokens"]
     counts, width = tokens["histogram"]["counts"], tokens["histogram"]["bin"]
-    table = _table("tokens", "rows", "")
-    for number, count in enumerate(counts):
-        if count:
-            bar = "█" * round(30 * count / max(counts)) or "▏"
-            table.add_row(
-                f"{number * width:,} to {(number + 1) * width - 1:,}", f"{count:,}", Text(bar, justify="left")
-            )
-    console.print(table)
+    bars = [Text("█" * round(30 * count / max(counts)) or "▏", justify="left") for count in counts]
+    lines = [
+        (f"{number * width:,} to {(number + 1) * width - 1:,}", f"{count:,}", bar)
+        for number, (count, bar) in enumerate(zip(counts, bars, strict=True))
+        if count
+    ]
+    _print_counts("tokens", ("rows", ""), lines, console)
     quartiles = f"half of the rows have at most {tokens['median']:,}, 95% at most {tokens['p95']:,}"
-    console.print(f"{tokens['total']:,} tokens under {_plain(tokens['tokenizer'])}; {quartiles}", markup=False)
+    console.print(f"{tokens['total']:,} tokens under {printable(tokens['tokenizer'])}; {quartiles}", markup=False)
 
 
-def _table(first: str, *others: str) -> Table:
-    return Table(first, *(Column(name, justify="right") for name in others), box=None, padding=(0, 2, 0, 0))
-
-
-def _plain(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+def _print_counts(first: str, others: Sequence[str], rows: Sequence[Sequence[str | Text]], console: Console) -> None:
+    """A table of names and counts; nothing where there is no row."""
+    if rows:
+        # A range of tokens is a figure, and is not shortened.
+        name = Column(first, no_wrap=first != "tokens")
+        print_table(console, [name, *(Column(other, justify="right") for other in others)], rows)

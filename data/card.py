@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Column
 
 from data.mix import Fates
+from eval.console import print_table
 
 SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "card", "font.size": 11, "axes.spines.top": False,
     "axes.spines.right": False}  # fmt: skip
@@ -37,10 +37,9 @@ def write(folder: Path, manifest: dict[str, Any], table: pa.Table, fates: Fates)
 
 def show(manifest: dict[str, Any], reused: bool, console: Console) -> None:
     """The funnel and what came through, on a terminal."""
-    funnel = Table("step", *(Column(name, justify="right") for name in ("rows in", "dropped", "changed")), "why")
-    for entry in manifest["funnel"]:
-        funnel.add_row(*(Text(cell) for cell in _funnel_line(entry)))
-    console.print(funnel)
+    counts = (Column(name, justify="right") for name in ("rows in", "dropped", "changed"))
+    columns = [Column("step", no_wrap=True), *counts, Column("why")]
+    print_table(console, columns, map(_funnel_line, manifest["funnel"]))
     for split, found in manifest["splits"].items():
         tokens = f", {found['tokens']:,} tokens" if "tokens" in found else ""
         console.print(f"{split}: {found['rows']:,} rows{tokens}", markup=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import benchmarks
-from eval.records import UserError
+from eval.records import UserError, split_names
 
 KEY_DIGITS = 12
 
@@ -56,7 +56,7 @@ def benchmark_files(arguments: tuple[str, ...]) -> list[Path]:
     if "--benchmarks-dir" not in arguments:
         return []
     folder = Path(arguments[arguments.index("--benchmarks-dir") + 1])
-    names = arguments[arguments.index("--benchmark") + 1].split(",")
+    names = split_names(arguments[arguments.index("--benchmark") + 1])
     files, _ = benchmarks.files(folder)
     return [files[name] for name in names if name in files]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column
 
 from eval.arguments import parser
-from eval.console import console_on, quiet, unexpected_errors
-from eval.records import Decoding, UserError
+from eval.console import console_on, print_table, quiet, unexpected_errors
+from eval.records import Decoding, UserError, split_names
+from eval.words import signed, size
 
 if TYPE_CHECKING:
     from eval.plan import Options
@@ -88,12 +88,14 @@ def watch(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Rebuilds the pages from what is stored, and prints the tables."""
-    from eval.report import load_evaluations, make_sections, terminal_table, write_report
+    from eval.report import load_evaluations, make_sections, print_overviews, terminal_table, write_report
 
     if not args.reports.is_dir():
         raise UserError(f"{args.reports} is no folder; score a checkpoint first: make eval CKPT=…")
     page = write_report(args.reports)
-    terminal_table(make_sections(load_evaluations(args.reports)), Console())
+    sections, console = make_sections(load_evaluations(args.reports)), console_on(sys.stdout)
+    terminal_table(sections, console, args.sort)
+    print_overviews(sections, console)
     if args.open:
         from eval.report.serve import open_in_desktop
 
@@ -129,7 +131,8 @@ def export(args: argparse.Namespace) -> int:
     if not sections:
         raise UserError(f"{args.reports} holds no finished evaluation; score a checkpoint first: make eval CKPT=…")
     for name in args.formats or ("json", "csv", "parquet"):
-        paths = _writer(name)(sections, args.to or args.reports / "export")
+        folder = args.to or args.reports / "export"
+        paths = [path for write in _writers(name) for path in write(sections, folder)]
         print("\n".join(f"{name}: {path}" for path in paths) or f"{name}: nothing to write, no row is a checkpoint")
     return 0
 
@@ -141,7 +144,7 @@ def compare(args: argparse.Namespace) -> int:
     from eval.report.comparison import as_json, print_comparisons
 
     a, b = find_side(args.a, args.reports), find_side(args.b, args.reports)
-    comparisons, left_out = pair_up(a, b, args.benchmark.split(",") if args.benchmark else ())
+    comparisons, left_out = pair_up(a, b, split_names(args.benchmark) if args.benchmark is not None else ())
     print_comparisons(a, b, comparisons, left_out, console_on(sys.stderr if args.json else sys.stdout))
     if args.json:
         json.dump([as_json(comparison) for comparison in comparisons], sys.stdout, indent=1)
@@ -159,8 +162,7 @@ def regrade(args: argparse.Namespace) -> int:
     for regraded in regrade_all(args.reports, args.workers, console):
         done.append(regraded)
         before, after = regraded.before, regraded.after
-        points = 100 * (after["equivalent"] - before["equivalent"])
-        shares = f"{100 * before['equivalent']:.1f} -> {100 * after['equivalent']:.1f} % ({points:+.1f} points)"
+        shares = _moved(before["equivalent"], after["equivalent"])
         changed = (
             f"{len(regraded.flips)} of {after['n']} outputs change from grader {before['grader']} to {after['grader']}"
         )
@@ -185,10 +187,11 @@ def gc(args: argparse.Namespace) -> int:
 
     console = console_on(sys.stdout)
     rows = unreferenced(args.reports)
-    table = Table("path", "why", "MB")
-    for row in rows:
-        table.add_row(*map(escape, (str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}")))
-    console.print(table if rows else "nothing to delete: everything stored belongs to weights that are there.")
+    if rows:
+        sizes = [(str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}") for row in rows]
+        print_table(console, [Column("path"), Column("why"), Column("MB", justify="right")], sizes)
+    else:
+        console.print("nothing to delete: everything stored belongs to weights that are there.")
     if rows and args.delete:
         delete(rows)
         console.print(f"deleted {len(rows)}")
@@ -200,14 +203,15 @@ def gc(args: argparse.Namespace) -> int:
 def benchmarks(args: argparse.Namespace) -> int:
     """Lists benchmarks; with --check, every reference answer must grade itself."""
     from eval import benchmarks as known
-    from eval.benchmark_remarks import printable, show_remarks
+    from eval.benchmark_remarks import show_remarks
 
-    console, checked = console_on(sys.stdout), ["answers that do not grade themselves"] if args.check else []
-    table, failed = Table("benchmark", "problems", *checked), 0
-    said: list[tuple[str, bool]] = []
+    columns = [Column("benchmark", no_wrap=True), Column("problems", justify="right")]
+    columns += [Column("answers that do not grade themselves")] if args.check else []
+    rows: list[list[str]] = []
+    failed, said = 0, list[tuple[str, bool]]()
     for name in args.names or known.names(args.benchmarks_dir):
         if not args.check and not args.benchmarks_dir:
-            table.add_row(name, str(known.hub_row(name).count))
+            rows.append([name, f"{known.hub_row(name).count:,}"])
             continue
         try:
             row, bad, found = _checked(name, args)
@@ -217,8 +221,9 @@ def benchmarks(args: argparse.Namespace) -> int:
             # A damaged file must not hide the others.
             row, bad, found = [name, "damaged"], error.exit_code, [(f"error: {error}", True)]
         failed, said = max(failed, bad), said + found
-        table.add_row(*(escape(printable(cell)) for cell in row))  # an answer such as [a, b] is no markup
-    console.print(table)
+        rows.append(row)
+    console = console_on(sys.stdout)
+    print_table(console, columns, rows)
     if not args.names and (others := known.left_out(args.benchmarks_dir)):
         said.append((others, False))
     show_remarks(said, console)
@@ -231,7 +236,7 @@ def _checked(name: str, args: argparse.Namespace) -> tuple[list[str], int, list[
     from eval.benchmark_remarks import remarks, shortened
 
     benchmark = known.load(name, args.benchmarks_dir)
-    row = [name, str(len(benchmark.problems))]
+    row = [name, f"{len(benchmark.problems):,}"]
     if not args.check:
         return row, 0, []
     bad, stated = known.ungradable(benchmark), {reading.id: reading.stated for reading in benchmark.readings}
@@ -241,19 +246,31 @@ def _checked(name: str, args: argparse.Namespace) -> tuple[list[str], int, list[
     return [*row, f"{len(bad)}{': ' if bad else ''}{shown}"], 1 if bad else 0, remarks(benchmark)
 
 
-def _writer(name: str) -> Callable[[list[Section], Path], list[Path]]:
-    """The function of an export format. Imported late: each brings a library of its own."""
+def _moved(before: float, after: float) -> str:
+    """How an accuracy changed: "25.0 -> 26.7 % (+1.7 points)"."""
+    change = f"{signed(after - before)} points"
+    if signed(after - before) == "0.0":
+        change = "unchanged" if after == before else f"{'up' if after > before else 'down'} by {size(after - before)}"
+    return f"{100 * before:.1f} -> {100 * after:.1f} % ({change})"
+
+
+def _writers(name: str) -> Sequence[Callable[[list[Section], Path], list[Path]]]:
+    """The functions of an export format. Imported late: each brings a library of its own."""
     if name == "inspect":
         from eval.report.inspect_log import write_logs
 
-        return write_logs
+        return [write_logs]
     if name == "tensorboard":
         from eval.report.scalars import write_scalars
 
-        return write_scalars
+        return [write_scalars]
     from eval.report import exports
 
-    return {"json": exports.write_summary, "csv": exports.write_csv, "parquet": exports.write_parquet}[name]
+    return {
+        "json": [exports.write_summary, exports.write_means_json],
+        "csv": [exports.write_csv, exports.write_means_csv],
+        "parquet": [exports.write_parquet],
+    }[name]
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -266,7 +283,7 @@ def _options(args: argparse.Namespace) -> Options:
     if args.prompt == "tokenizer" and args.prompt_variant:
         raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
     return Options(
-        benchmarks=tuple(args.benchmark.split(",")),
+        benchmarks=split_names(args.benchmark),
         decoding=Decoding(
             args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed, args.stop == "problem"
         ),
@@ -294,11 +311,13 @@ def _logged(reports: Path) -> Iterator[Console]:
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
     """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
     from eval.noise import fold_repeats
-    from eval.report import find_evaluations, load_graded, make_sections, terminal_table, write_report
+    from eval.report import find_evaluations, load_graded, make_sections, print_overviews, terminal_table, write_report
     from eval.summary import untrusted
 
     shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
-    terminal_table(make_sections(find_evaluations(reports, summaries)), console)
+    sections = make_sections(find_evaluations(reports, summaries))
+    terminal_table(sections, console)
+    print_overviews(sections, console)
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None

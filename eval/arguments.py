@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eval.records import PROMPT_VARIANTS
 
+SORTS = ("n", "strict", "normalized", "equivalent", "truncated", "no_box", "tokens")
 EXPORTS = ("json", "csv", "parquet", "tensorboard", "inspect")
 
 Command = Callable[[argparse.Namespace], int]
@@ -104,6 +105,7 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
 
 def add_report(command: argparse.ArgumentParser) -> None:
     add_reports(command)
+    command.add_argument("--sort", choices=SORTS, metavar="COLUMN", help=f"largest first, by {', '.join(SORTS)}")
     command.add_argument("--open", action="store_true", help="open it in the browser, where there is a desktop")
 
 

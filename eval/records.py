@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,30 @@ class UserError(Exception):
 def first_line(error: Exception) -> str:
     """The first line of an error's text, which is its sentence; what follows is mostly advice for other situations."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names of a list such as "math500, gsm8k", each once, in order. Raises UserError where there is none."""
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
+    if not names:
+        raise UserError(
+            f"{text!r} names no benchmark; write one, or several with commas between them: math500,gsm8k-test."
+        )
+    return names
+
+
+def quoted(text: object) -> str:
+    """A path or name as a shell reads it, for commands that messages suggest: `'my run'`, `./-x`, `$'\\x1b'`."""
+    shown = f"./{text}" if str(text).startswith("-") else str(text)
+    if shown.isprintable():
+        return shlex.quote(shown)
+    # What a terminal would obey is spelled, as bash and zsh read it.
+    escaped = re.sub(r"[\\']", r"\\\g<0>", shown)
+    return f"$'{''.join(sign if sign.isprintable() else _spelled(sign) for sign in escaped)}'"
+
+
+def _spelled(sign: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True)

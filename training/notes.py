@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -74,7 +75,7 @@ def describe_run(config_path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "config": settings,
         "versions": installed_versions("torch", "transformers", "trl", "accelerate", "deepspeed", "datasets"),
         "git_commit": git_commit(),
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
     }
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from datasets import Dataset
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 from transformers import PreTrainedTokenizer
 from trl import SFTConfig
 
+from eval.console import print_table
 from eval.records import UserError
 from graders import extract_boxed, grade_answers
 from training.settings import ContractArguments
@@ -93,12 +94,12 @@ def refuse(found: list[Check], allowed: list[str]) -> None:
 
 def show(found: list[Check], allowed: list[str], run: Run, console: Console) -> None:
     """The table, the arithmetic, and one example with its supervised tokens marked."""
-    table = Table("check", "", "found")
+    rows = []
     for check in found:
         state = "ok" if check.ok else "allowed" if check.name in allowed else "FAILED"
         style = {"ok": "green", "allowed": "yellow", "FAILED": "bold red"}[state]
-        table.add_row(check.name, Text(state, style=style), Text(check.found))
-    console.print(table)
+        rows.append((check.name, Text(state, style=style), check.found))
+    print_table(console, [Column("check"), Column("", no_wrap=True), Column("found")], rows)
     for line in arithmetic(run):
         console.print(line, markup=False)
     console.print(example(run))

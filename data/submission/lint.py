@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from data.submission import sandbox, tokenizer
 from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.checks.findings import Finding
 from eval import benchmarks
-from eval.console import progress
+from eval.console import print_table, progress
 
 DATASET = "dataset"  # its folder in what `writer` writes
 # Code that does one of these is read and not run.
@@ -119,12 +119,13 @@ def encoding(folder: Path) -> list[Finding]:
 def show(report: Report, name: str, console: Console) -> None:
     """The table of findings, then one line that says how it stands."""
     if report.findings:
-        table = Table("check", "where", "what is wrong", "how to fix it")
-        for finding in report.findings:
-            style = "bold red" if finding.fatal else "yellow"
-            cells = (finding.where, finding.problem, finding.fix)
-            table.add_row(Text(finding.check, style=style), *map(Text, cells))
-        console.print(table)
+        columns = [Column(name) for name in ("check", "where", "what is wrong", "how to fix it")]
+        styles = ["bold red" if finding.fatal else "yellow" for finding in report.findings]
+        rows = [
+            (Text(finding.check, style=style), finding.where, finding.problem, finding.fix)
+            for finding, style in zip(report.findings, styles, strict=True)
+        ]
+        print_table(console, columns, rows)
     if report.stand_in:
         console.print(f"note: {report.stand_in}", markup=False)
     fatal = sum(finding.fatal for finding in report.findings)

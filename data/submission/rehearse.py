@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from data.submission import sandbox, tokenizer
 from data.submission.checks import config
 from data.submission.lint import dataset_folder
+from eval.console import print_table
 
 ROOT = Path(__file__).resolve().parents[2]
 # Enough for every share to a percent, few enough for a minute.
@@ -99,15 +100,16 @@ def alike(a: Any, b: Any) -> bool:
 def show(told: dict[str, Any], console: Console) -> None:
     """The parity table, with a sentence for each difference, and what the rehearsal had to change."""
     stock, own = told["stock"], told.get("own", {})
-    table = Table("", "contract's stack", *(["this project", "what a difference means"] if own else []))
-    apart = differences(told)
+    columns = [Column("", no_wrap=True), Column("contract's stack", justify="right")]
+    columns += [Column("this project", justify="right"), Column("what a difference means")] if own else []
+    apart, rows = differences(told), list[list[str | Text]]()
     for name, (label, form, meaning) in FIGURES.items():
         if name not in stock:
             continue
         cells = [form.format(side[name]) if side.get(name) is not None else "–" for side in (stock, own) if side]
         style = "bold yellow" if name in apart else ""
-        table.add_row(Text(label, style=style), *map(Text, cells), *([meaning if name in apart else ""] if own else []))
-    console.print(table)
+        rows.append([Text(label, style=style), *cells, *([meaning if name in apart else ""] if own else [])])
+    print_table(console, columns, rows)
     for side, name in ((stock, "contract's stack"), (own, "this project")):
         if "error" in side:
             console.print(f"{name}: {side['stage']} failed: {side['error']}", markup=False, style="bold red")

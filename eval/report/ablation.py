@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table as TerminalTable
+from rich.table import Column
 from rich.text import Text
 
+from eval.console import print_table
 from eval.report.look import replace_file
 from eval.report.ranking import SIGNIFICANT, join_words, limited, percent
 from eval.scores import LEVELS, Graded, aligned, read_graded
@@ -35,6 +36,7 @@ from eval.stats import (
     seed_spread,
 )
 from eval.store import read_object
+from eval.words import bounds, p_value, p_words, signed, size, tenths, why_not
 
 FOLDER, CELLS, RESULT = "ablations", "cells.json", "ablation.json"
 NAME_CHARACTERS = 40
@@ -171,13 +173,14 @@ def aligned_by_cell(graded: Mapping[tuple[str, int], Graded]) -> dict[str, dict[
 
 def sentences(table: Table, record: Mapping[str, Any]) -> list[str]:
     """What may be concluded, a sentence an arm, then what the seeds say and what failed: each with its number."""
-    said = [verdict(row, table.control) for row in table.rows if row.over]
+    others = sum(row.over is not None for row in table.rows)
+    said = [verdict(row, table.control, others) for row in table.rows if row.over]
     if not said and len(table.rows) > 1:
         said.append(f"The control {plain(table.control)} has no result, so nothing is compared.")
     if table.spread:
         sd, freedom = table.spread
         said.append(
-            f"Seeds of one recipe differ by {100 * sd:.1f} points (standard deviation, pooled, {freedom} degrees of freedom); "
+            f"Seeds of one recipe differ by {size(sd)} (standard deviation, pooled, {freedom} degrees of freedom); "
             "intervals and p-values count it."
         )
     elif any(len(row.seeds) > 1 for row in table.rows):
@@ -207,39 +210,42 @@ def token_sentence(table: Table, budgeted: bool) -> str:
     return f"Training tokens differ: {plain(least)} saw {fewest:,}, {plain(most)} {largest:,}{fix}."
 
 
-def verdict(row: ArmRow, control: str) -> str:
-    """Whether an arm can be told from the control, in one sentence with its numbers."""
+def verdict(row: ArmRow, control: str, arms: int = 1) -> str:
+    """Whether an arm can be told from the control, in one sentence with its numbers; `arms` were corrected for together."""
     assert row.over is not None and row.p is not None
-    found = row.over
-    size = f"{abs(100 * found.problems.difference):.1f} points"
-    bounds = (found.low, found.high) if found.problems.difference >= 0 else (-found.high, -found.low)
-    interval = f"95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
+    found, difference = row.over, row.over.problems.difference
+    among = f"{arms} {'arms' if arms > 1 else 'arm'}"
+    test = p_words(found.p, row.p, among) + why_not(found.p, row.p, found.low, found.high)
     if row.p < SIGNIFICANT:
-        word = "better" if found.problems.difference > 0 else "worse"
-        return f"{plain(row.name)} is {word} than {plain(control)} by {size}, {interval}, {p_words(row.p)}."
+        word = "better" if difference > 0 else "worse"
+        low, high = (found.low, found.high) if difference >= 0 else (-found.high, -found.low)
+        interval = f"95 % interval {tenths(100 * low)} to {tenths(100 * high)}"
+        return f"{plain(row.name)} is {word} than {plain(control)} by {size(difference)}, {interval}, {test}."
     return (
-        f"{plain(row.name)} cannot be told from {plain(control)}: {100 * found.problems.difference:+.1f} points, "
-        f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {p_words(row.p)}; so many problems and seeds find a "
-        f"difference of {100 * found.detectable:.1f} points in four of five cases."
+        f"{plain(row.name)} cannot be told from {plain(control)}: {_away(difference)}, "
+        f"95 % interval {bounds(found.low, found.high)}, {test}; so many problems and seeds find a "
+        f"difference of {size(found.detectable)} in four of five cases, before the correction."
     )
 
 
-def p_words(p: float) -> str:
-    """The p-value as text, after Holm."""
-    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
+def _away(difference: float) -> str:
+    """A difference in a sentence: "+3.2 points", "less than 0.1 points lower", "equal"."""
+    if abs(difference) < 1e-9:
+        return "equal"
+    if signed(difference) == "0.0":
+        return f"{size(difference)} {'higher' if difference > 0 else 'lower'}"
+    return f"{signed(difference)} points"
 
 
 def terminal_table(ablation: Ablation, console: Console) -> None:
     """Prints a table a benchmark and its sentences."""
+    names, *figures = COLUMNS
+    columns = [Column(names, no_wrap=True), *(Column(name, justify="right") for name in figures)]
     for found in ablation.tables:
-        table = TerminalTable(
-            title=Text(found.title, style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0)
-        )
-        for column in COLUMNS:
-            table.add_column(Text(column, style="dim"), justify="left" if column == "arm" else "right", no_wrap=True)
-        for row in found.rows:
-            table.add_row(*(Text(cell, style="bold" if row.over is None else "") for cell in cells(row, found)))
-        console.print(table)
+        rows = [
+            [Text(cell, style="bold" if row.over is None else "") for cell in cells(row, found)] for row in found.rows
+        ]
+        print_table(console, columns, rows, found.title)
         for sentence in found.sentences:
             console.print(Text(sentence, style="dim"))
 
@@ -262,9 +268,9 @@ def cells(row: ArmRow, table: Table) -> tuple[str, ...]:
     """The row's cells in the order of COLUMNS."""
     over = row.over
     difference = ("", "", "") if over is None else (
-        f"{100 * over.problems.difference:+.1f}",
-        f"{100 * over.low:+.1f} to {100 * over.high:+.1f}",
-        p_words(row.p or 0.0).removeprefix("p "),
+        signed(over.problems.difference),
+        bounds(over.low, over.high),
+        p_value(row.p or 0.0),
     )  # fmt: skip
     return (
         plain(row.name) + (" (control)" if row.name == table.control else ""),

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from eval.compare import FLIPS_SHOWN, Comparison, Flip, Side, more_problems, verdict
+from eval.console import print_table, printable
 from eval.report.ranking import join_words, limited, percent
 from eval.stats import Paired
+from eval.words import bounds, p_value, signed
 
 TEXT_LIMIT = 36  # characters of an id, an answer or a box: four of them fit a terminal
 
@@ -24,12 +26,12 @@ def print_comparisons(
         _line(console, f"{letter}  {side.model}" + (f"  ({side.why})" if side.why else ""), "bold")
     for comparison in comparisons:
         console.print()
-        console.print(_levels_table(comparison))
+        _print_levels(comparison, console)
         for letter, undecided in zip("AB", comparison.undecided, strict=True):
             if undecided:
                 _line(console, _left_out_sentence(letter, undecided, comparison), "bold red")
         if comparison.flips:
-            console.print(_flips_table(comparison))
+            _print_flips(comparison, console)
         _line(console, f"{comparison.a.manifest['benchmark']['name']}: {verdict(comparison)}", "bold")
     for sentence in left_out:
         _line(console, f"left out: {sentence}", "dim")
@@ -59,44 +61,35 @@ def _level_object(found: Paired) -> dict[str, Any]:
     return figures | {"p": found.p, "fixed": found.fixed, "broken": found.broken}
 
 
-def _levels_table(comparison: Comparison) -> Table:
+def _print_levels(comparison: Comparison, console: Console) -> None:
     benchmark, n = comparison.a.manifest["benchmark"], comparison.levels["equivalent"].n
     drawn = bool(benchmark.get("drawn"))
     limit = limited(benchmark["limit"], benchmark["n"], drawn) if benchmark["limit"] else ""
     samples = f", {comparison.samples} samples each" if comparison.samples > 1 else ""
-    table = _table(f"{benchmark['name']}{limit}: {n:,} problems{samples}")
     test = "exact McNemar p" if comparison.samples == 1 else "paired t-test p"
-    for column in ("", "A", "B", "B − A", "95% interval", test, "fixed", "broken"):
-        table.add_column(Text(column, style="dim"), justify="right" if column else "left", no_wrap=True)
-    for level, found in comparison.levels.items():
-        interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
-        p = f"{found.p:.3f}" if found.p >= 0.0005 else "< 0.001"
-        difference = f"{100 * found.difference:+.1f}"
-        table.add_row(
-            level, percent(found.a), percent(found.b), difference, interval, p, str(found.fixed), str(found.broken)
-        )
-    return table
+    figures = ("A", "B", "B − A", "95% interval", test, "fixed", "broken")
+    columns = [Column("", no_wrap=True), *(Column(name, justify="right") for name in figures)]
+    rows = [_level_cells(level, found) for level, found in comparison.levels.items()]
+    print_table(console, columns, rows, f"{benchmark['name']}{limit}: {n:,} problems{samples}")
 
 
-def _flips_table(comparison: Comparison) -> Table:
+def _level_cells(level: str, found: Paired) -> tuple[str, ...]:
+    interval, p = bounds(found.low, found.high), p_value(found.p)
+    counts = (f"{found.fixed:,}", f"{found.broken:,}")
+    return level, percent(found.a), percent(found.b), signed(found.difference), interval, p, *counts
+
+
+def _print_flips(comparison: Comparison, console: Console) -> None:
     flips, shown = comparison.flips, comparison.flips[:FLIPS_SHOWN]
-    table = _table(
-        f"first {len(shown)} of {len(flips):,} problems that differ"
-        if len(flips) > len(shown)
-        else "problems that differ"
-    )
-    for column in ("problem", "", "gold", "A's box", "B's box"):
-        table.add_column(Text(column, style="dim"), overflow="ellipsis", no_wrap=True)
-    for flip in shown:
-        style = "green" if flip.b > flip.a else "red"
-        cells = (
-            _plain(flip.id),
-            "fixed" if flip.b > flip.a else "broken",
-            _plain(flip.gold),
-            *_boxes(flip, comparison.samples),
-        )
-        table.add_row(*(Text(cell, style=style if place == 1 else "") for place, cell in enumerate(cells)))
-    return table
+    first = f"first {len(shown)} of {len(flips):,} problems that differ"
+    columns = [Column(name, no_wrap=True) for name in ("problem", "", "gold", "A's box", "B's box")]
+    rows = [_flip_cells(flip, comparison.samples) for flip in shown]
+    print_table(console, columns, rows, first if len(flips) > len(shown) else "problems that differ")
+
+
+def _flip_cells(flip: Flip, samples: int) -> tuple[str | Text, ...]:
+    change = Text("fixed", style="green") if flip.b > flip.a else Text("broken", style="red")
+    return _plain(flip.id), change, _plain(flip.gold), *_boxes(flip, samples)
 
 
 def _boxes(flip: Flip, samples: int) -> list[str]:
@@ -111,10 +104,6 @@ def _left_out_sentence(letter: str, undecided: Mapping[str, int], comparison: Co
     return f"{letter}: {counts} without a verdict; these {what} are left out on both sides, not counted as wrong."
 
 
-def _table(title: str) -> Table:
-    return Table(title=Text(_plain(title, 100), style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0))
-
-
 def _line(console: Console, text: str, style: str) -> None:
     # Text, not markup: a folder may be called run[lr=1e-5].
     console.print(Text(_plain(text, len(text)), style=style), soft_wrap=True)
@@ -122,5 +111,5 @@ def _line(console: Console, text: str, style: str) -> None:
 
 def _plain(text: str, limit: int = TEXT_LIMIT) -> str:
     """One line without control characters, at most `limit` characters: boxes are what a model wrote."""
-    line = "".join(character if character.isprintable() else " " for character in text)
+    line = printable(text)
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -34,7 +34,7 @@ class Section:
     current: tuple[Evaluation, ...]
     superseded: tuple[Evaluation, ...]
     noise: tuple[str, ...]
-    doubts: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
     def evaluation_of(self, summary: Summary) -> Evaluation:
         """The evaluation of a row."""

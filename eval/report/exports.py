@@ -17,6 +17,7 @@ from eval.report.data import GROUPS
 from eval.report.items import Item, load_items, load_problems, problems_file
 from eval.report.load import Evaluation
 from eval.report.look import replace_file
+from eval.report.overview import as_rows, make_overviews
 from eval.report.training import tokens_seen
 
 # One line an item. Names are those of predictions.jsonl and verdicts.*.jsonl where they mean the same.
@@ -61,6 +62,21 @@ def write_csv(sections: Iterable[Section], folder: Path) -> list[Path]:
     first = _write_table(folder / "summaries.csv", ({k: v for k, v in row.items() if _is_plain(v)} for row in rows))
     short = ({k: v for k, v in row.items() if k not in TEXTS} for batch in item_batches(sections) for row in batch)
     return [first, _write_table(folder / "items.csv", short)]
+
+
+def write_means_json(sections: Iterable[Section], folder: Path) -> list[Path]:
+    """means.json: one object a checkpoint with its mean over benchmarks; nothing for a single benchmark."""
+    rows, path = as_rows(make_overviews(list(sections))), folder / "means.json"
+    if not rows:
+        return []
+    replace_file(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return [path]
+
+
+def write_means_csv(sections: Iterable[Section], folder: Path) -> list[Path]:
+    """means.csv: one line a checkpoint with its mean over benchmarks; nothing for a single benchmark."""
+    rows = [{_cell(name): value for name, value in row.items()} for row in as_rows(make_overviews(list(sections)))]
+    return [_write_table(folder / "means.csv", rows)] if rows else []
 
 
 def write_parquet(sections: Iterable[Section], folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ import numpy as np
 from eval.outcomes import Outcome, classify
 from eval.report.load import Evaluation
 from eval.scores import LEVELS, Graded
+from eval.stats import Scores
 from eval.store import read_lines
 from graders import NOT_JUDGED
 
@@ -145,6 +146,18 @@ def shares_by(
                 counts[value] = before[0] + wins, before[1] + tries
         found[field] = {str(value): counts[value] for value in sorted(counts, key=str)}
     return found
+
+
+def scores_by(columns: Columns, problems: Sequence[Mapping[str, Any]], field: str) -> dict[str, Scores]:
+    """{value: the score of each of its problems that was judged}, as `shares_by` but with a problem as the unit of chance."""
+    statuses, places = np.array(columns.statuses, dtype=np.str_), np.array(columns.positions, dtype=np.int64)
+    right = np.bincount(places[statuses == "correct"], minlength=len(problems))
+    judged = np.bincount(places[~np.isin(statuses, WITHOUT_VERDICT)], minlength=len(problems))
+    found: dict[str, list[float]] = {}
+    for problem, wins, tries in zip(problems, right.tolist(), judged.tolist(), strict=True):
+        if problem.get(field) is not None and tries:
+            found.setdefault(str(problem[field]), []).append(wins / tries)
+    return {value: np.array(scores) for value, scores in found.items()}
 
 
 def graded_of(evaluation: Evaluation, columns: Columns, problems: Sequence[Mapping[str, Any]]) -> Graded:

@@ -16,6 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from eval import words
 from eval.outcomes import CLASSES
 from eval.report import ablation, plots, ranking
 from eval.report.changes import pairs
@@ -25,13 +26,16 @@ from eval.report.items import Columns, graded_of, load_problems, problems_file
 from eval.report.ledger import make_ledger
 from eval.report.load import Evaluation, load_evaluations, load_unfinished
 from eval.report.look import render, replace_file
-from eval.report.tables import COLUMNS, markdown_table, table_cells
+from eval.report.overview import cells as overview_cells
+from eval.report.overview import make_overviews
+from eval.report.tables import COLUMNS, markdown_overviews, markdown_table, table_cells
 from eval.report.views import View, breakdowns, classes_of, make_view, strict_points
 from eval.scores import Graded
 
 # Processes take two seconds to start; below so many new outputs one is faster.
 OUTPUTS_FOR_PROCESSES = 30_000
 MOST_PROCESSES = 4
+SORT = ("sort.js",)  # tables sort by their heads
 SHARED: Mapping[str, Any] = {
     "ranking": ranking,
     "percent": ranking.percent,
@@ -39,6 +43,7 @@ SHARED: Mapping[str, Any] = {
     "run_colours": plots.run_colours,
     "measured_with": measured_with,
     "classes": CLASSES,
+    "words": words,
 }
 
 
@@ -57,27 +62,32 @@ def write_report(reports_dir: Path) -> Path:
     sections = make_sections(evaluations, _graded(shown, columns))
     views = [_write_section(reports_dir, section, columns) for section in sections]
     write_data(reports_dir / "pages" / "sections.js", "pages/sections", [_listed(view.section) for view in views])
-    replace_file(reports_dir / "report.md", f"# Evaluation\n\n{markdown_table(sections)}")
+    overviews = make_overviews(sections)
+    told = "\n".join(filter(None, (markdown_table(sections), markdown_overviews(overviews))))
+    replace_file(reports_dir / "report.md", f"# Evaluation\n\n{told}")
     for page, script in (("compare", "compare.js"), ("problem", "problem.js")):
         replace_file(reports_dir / f"{page}.html", render(f"{page}.html.j2", ("common.js", script), root=""))
     ablations = [_write_ablation(found) for found in ablation.load_ablations(reports_dir)]
     ledger = make_ledger(sections, ablations)
-    replace_file(reports_dir / "ledger.html", render("ledger.html.j2", root="", ledger=ledger, **SHARED))
+    replace_file(reports_dir / "ledger.html", render("ledger.html.j2", SORT, root="", ledger=ledger, **SHARED))
     values: dict[str, Any] = {
         "views": views,
+        "overviews": overviews,
+        "overview_cells": overview_cells,
         "data_of": ledger.by_key,
         "ablations": ablations,
         "unfinished": load_unfinished(reports_dir),
         "columns": COLUMNS,
         "curve": _curve,
     }
-    replace_file(reports_dir / "index.html", render("index.html.j2", root="", **SHARED, **values))
+    replace_file(reports_dir / "index.html", render("index.html.j2", SORT, root="", **SHARED, **values))
     return reports_dir / "index.html"
 
 
 def _write_ablation(found: ablation.Ablation) -> ablation.Ablation:
     ablation.write_result(found)
-    page = render("ablation.html.j2", root="../../", ablation=found, cells=ablation.cells, plot=_arms, **SHARED)
+    values: dict[str, Any] = {"ablation": found, "cells": ablation.cells, "plot": _arms}
+    page = render("ablation.html.j2", SORT, root="../../", **values, **SHARED)
     replace_file(found.folder / "index.html", page)
     return found
 
@@ -132,7 +142,7 @@ def _evaluation_page(
     change = view.changes.get(evaluation.summary["key"]) if row in view.section.group.rows else None
     return render(
         "evaluation.html.j2",
-        ("common.js", "outputs.js"),
+        ("common.js", *SORT, "outputs.js"),
         root="../",
         section=view.section,
         evaluation=evaluation,

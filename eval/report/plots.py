@@ -29,6 +29,7 @@ XLINK = "http://www.w3.org/1999/xlink"
 POINTS_PER_INCH = 72
 # Two drawings of one curve: shrinking the wide one to a phone would shrink its letters too.
 WIDE, NARROW = (720, 320), (360, 300)
+TICKS = {WIDE: 9, NARROW: 5}
 LABEL_CHARACTERS = 24  # of an arm's name: more would leave no room for its interval on a phone
 
 # Colours that occur nowhere else, replaced after drawing by what the style sheet decides.
@@ -76,6 +77,8 @@ def accuracy_curve(group: Group, size: tuple[int, int] = WIDE, tokens: Mapping[s
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         _draw_axes(axes, group, "training step" if tokens is None else "training tokens")
+        if tokens is None:
+            _tick_steps(axes, [row.summary["step"] for rows in runs for row in rows], TICKS.get(size, TICKS[NARROW]))
         _draw_references(axes, group)
         for colour, rows in zip(cycle(RUN_COLOURS), runs, strict=False):
             places = [row.summary["step"] if tokens is None else tokens[row.summary["key"]] for row in rows]
@@ -163,12 +166,21 @@ def _draw_axes(axes: Axes, group: Group, across: str) -> None:
     axes.set_ylim(0, min(1.02, highest * 1.12))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(axis="y", linewidth=1)
     axes.set_axisbelow(True)
     axes.set_xlabel(across)
     if across == "training tokens":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+
+
+def _tick_steps(axes: Axes, steps: Sequence[int], most: int) -> None:
+    """Ticks at steps that were evaluated, and nowhere between them: the last, then those far enough before it."""
+    apart, chosen = (max(steps) - min(steps)) / most, [max(steps)]
+    for step in sorted(set(steps), reverse=True):
+        if chosen[-1] - step >= apart and step < chosen[-1]:
+            chosen.append(step)
+    axes.set_xticks(chosen[::-1], [str(step) for step in reversed(chosen)])
 
 
 def _draw_references(axes: Axes, group: Group) -> None:

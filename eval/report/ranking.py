@@ -12,14 +12,17 @@ from eval.report.load import Summary
 from eval.scores import Graded, aligned
 from eval.stats import (
     TYPICAL_DISCORDANT,
+    Scores,
     best_of,
+    corrected_p,
     groups,
     holm,
-    paired,
+    pairwise_discordant,
     pairwise_p,
     smallest_detectable_difference,
     told_apart,
 )
+from eval.words import at_most, p_value, p_words, signed, size, tenths
 from graders import NOT_JUDGED
 
 NAMES_IN_A_SENTENCE = 8
@@ -39,17 +42,26 @@ class Standing:
     """What paired tests over the same problems say of a group's candidates.
 
     `groups` are best first, each led by the row that its other members cannot be told apart from. `expected` is the share
-    that the best would get on new problems, `flattery` how much more it shows here because it was picked. `discordant` is
-    the share of problems that only one of the best and the runner-up gets right; None where they never disagree.
-    `over_base` says whether the best can be told apart from the base model; None where there is none.
+    that the best would get on new problems, at most what it shows here. `pairs` counts the pairs of candidates, and `close`
+    holds the rivals that only the correction for so many keeps from being told apart: (row, p, corrected p). `detectable`
+    is the smallest difference that a paired test finds, of the pair of rows that disagrees least and of the one that
+    disagrees most, `discordant` on how many problems they do. `base_p` is the p-value of the best against the base model,
+    and that after Holm's correction over all candidates; None where there is no base.
     """
 
     groups: tuple[tuple[Row, ...], ...]
     expected: float
-    flattery: float
     problems: int
-    discordant: float | None
-    over_base: bool | None
+    pairs: int
+    close: tuple[tuple[Row, float, float], ...]
+    detectable: tuple[float, float]
+    discordant: tuple[float, float]
+    base_p: tuple[float, float] | None
+
+    @property
+    def over_base(self) -> bool | None:
+        """Whether the best can be told apart from the base model; None where there is none."""
+        return None if self.base_p is None else self.base_p[1] < SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -78,9 +90,14 @@ class Group:
         return self.checkpoints or self.rows
 
     @property
-    def n(self) -> int:
-        """Graded outputs of the row that has fewest."""
-        return min(int(row.summary["n"]) for row in self.rows)
+    def samples(self) -> int:
+        """Outputs of one problem, of the row that has most."""
+        return max(int(row.summary.get("samples") or 1) for row in self.rows)
+
+    @property
+    def problems(self) -> int:
+        """Problems of the row that has fewest graded outputs."""
+        return min(int(row.summary["n"]) // int(row.summary.get("samples") or 1) for row in self.rows)
 
 
 def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None) -> Group:
@@ -140,38 +157,101 @@ def groups_sentence(group: Group) -> str:
     return f"Behind it, in groups that cannot be told apart: {'; '.join(shortened(names))}."
 
 
+def close_sentence(group: Group) -> str:
+    """Which rivals only the correction keeps from being told apart from the best, with p-values; "" where none."""
+    if not group.standing or not group.standing.close:
+        return ""
+    told = [f"{row.label} (p = {p_value(p)}, corrected {p_value(after)})" for row, p, after in group.standing.close]
+    return (
+        f"Without Holm's correction over {group.standing.pairs} pairs {best_row(group).label} would be told apart from "
+        f"{join_words(shortened(told))}."
+    )
+
+
+def base_sentence(group: Group) -> str:
+    """How far the best checkpoint is above or below the base model, and whether that can be told; "" without a base."""
+    if group.base is None or not group.checkpoints:
+        return ""
+    best, base = best_row(group), group.base
+    gain = gain_over_base(group)
+    test = ""
+    if group.standing and group.standing.base_p:
+        among = f"{len(group.candidates)} checkpoints"
+        apart = "told apart" if group.standing.over_base else "cannot be told apart"
+        test = f" ({apart}, {p_words(*group.standing.base_p, among)})"
+    if abs(gain) < 1e-9:
+        return f"{best.label} gets the same share right as {base.label}{test}."
+    if gain < 0:
+        return f"No checkpoint is above {base.label}: the best, {best.label}, is {size(gain)} below it{test}."
+    return f"{best.label} is {size(gain)} above {base.label}{test}."
+
+
+def base_words(group: Group) -> str:
+    """The same in a few words: "+12.0 points over base (told apart)"; "" without a base."""
+    if group.base is None or not group.checkpoints:
+        return ""
+    gain = gain_over_base(group)
+    if abs(gain) < 1e-9:
+        return f"equal to {group.base.label}"
+    over = f"{size(gain)} below" if gain < 0 else f"{size(gain)} over"
+    sign = "+" if gain > 0 and signed(gain) != "0.0" else ""
+    apart = {None: "", True: " (told apart)", False: " (cannot be told apart)"}
+    return f"{sign}{over} {group.base.label}{apart[group.standing.over_base if group.standing else None]}"
+
+
+def gain_over_base(group: Group) -> float:
+    """The best row's share minus that of the base model; 0 without a base."""
+    base = group.base.summary["equivalent"] if group.base else best_row(group).summary["equivalent"]
+    return float(best_row(group).summary["equivalent"] - base)
+
+
 def picked_sentence(group: Group) -> str:
     """How much being picked flatters the best row, in one plain sentence; "" where nothing was picked."""
     if not group.standing:
         return ""
-    points = 100 * group.standing.flattery
-    shown = f"about {points:.1f}" if points >= 0.1 else "less than 0.1"
+    # Of the figures as they are shown, so that the reader's own subtraction agrees.
+    best, expected = best_row(group).summary["equivalent"], group.standing.expected
+    points = round(100 * best, 1) - round(100 * expected, 1)
+    shown = f"about {tenths(points)}" if points >= 0.05 else "less than 0.1"
     return (
         f"Being the best of {len(group.candidates)} here flatters it by {shown} points: "
-        f"expect {percent(group.standing.expected)} on new problems."
+        f"expect {percent(expected)} on new problems."
     )
 
 
 def detectable_sentence(group: Group) -> str:
     """The smallest difference that a paired comparison on this benchmark can detect, in one plain sentence."""
     standing = group.standing
-    seen = standing.discordant if standing and standing.discordant else TYPICAL_DISCORDANT
-    problems = standing.problems if standing else group.n
-    difference = smallest_detectable_difference(problems, seen)
-    basis = f"{percent(seen)} of problems discordant" + (
-        " between the best two" if standing and standing.discordant else ""
-    )
-    if difference > seen:  # more than could differ: the function then takes them all to favour one
-        basis = "every discordant problem in favour of one"
-    return (
-        f"{problems:,} {'problems' if standing else 'outputs'} can show a difference of {100 * difference:.1f} points "
-        f"or more (paired test, {basis}, 80% power)."
-    )
+    problems = standing.problems if standing else group.problems
+    least, most = standing.detectable if standing else 2 * (_detectable(problems, TYPICAL_DISCORDANT),)
+    points, largest = tenths(100 * least), tenths(100 * most)
+    each = f" with {group.samples} samples each" if group.samples > 1 else ""
+    shown = f"{points} points or more" if points == largest else f"{points} to {largest} points or more, by pair"
+    return f"{problems:,} problems{each} can show a difference of {shown} ({_basis(group)})."
+
+
+def _basis(group: Group) -> str:
+    """What the detectable difference rests on, as it stands in brackets."""
+    standing = group.standing
+    seen = standing.discordant if standing else (TYPICAL_DISCORDANT, TYPICAL_DISCORDANT)
+    detectable = standing.detectable if standing else 2 * (_detectable(group.problems, TYPICAL_DISCORDANT),)
+    shown = list(dict.fromkeys(map(percent, seen)))
+    basis = f"{' to '.join(shown)} of problems discordant"
+    if all(difference > share for difference, share in zip(detectable, seen, strict=True)):
+        basis = "every discordant problem in favour of one"  # more than could differ
+    clusters = ", samples of a problem counted as one" if group.samples > 1 else ""
+    alone = f", before Holm's correction over {standing.pairs} pairs" if standing and standing.pairs > 1 else ""
+    return f"paired test, {basis}, 80% power{clusters}{alone}"
+
+
+def _detectable(problems: int, discordant: float) -> float:
+    return smallest_detectable_difference(problems, discordant)
 
 
 def standing_sentences(group: Group) -> list[str]:
     """What belongs under a table: the best, the groups behind it, how much picking flatters, what can be detected."""
-    sentences = (best_sentence(group), groups_sentence(group), picked_sentence(group), detectable_sentence(group))
+    ranked = (best_sentence(group), close_sentence(group), base_sentence(group), groups_sentence(group))
+    sentences = (*ranked, picked_sentence(group), detectable_sentence(group))
     return [*filter(None, sentences), *sampled_sentences(group)]
 
 
@@ -197,7 +277,7 @@ def undecided_sentence(row: Row) -> str:
     points = 100 * sum(undecided(row.summary).values()) / row.summary["n"]
     return (
         f"{row.label}: {join_words(counts)} of {row.summary['n']:,} outputs have no verdict; "
-        f"its accuracy may be up to {points:.1f} points higher."
+        f"its accuracy may be up to {at_most(points)} points higher."
     )
 
 
@@ -256,20 +336,38 @@ def _standing(group: Group, graded: Mapping[str, Graded]) -> Standing | None:
     scores = aligned(known)
     rivals, shares = scores[: len(candidates)], [float(row.summary["equivalent"]) for row in candidates]
     order = sorted(range(len(candidates)), key=lambda position: -shares[position])
-    runner_up = paired(rivals[order[1]], rivals[0], known[0].samples)
-    expected, judged = best_of(rivals), ~np.isnan(rivals[0])
-    shown = float(rivals[0][judged].sum() / max(1, judged.sum()))
-    over_base = None
-    if len(rows) > len(candidates):
-        over_base = bool(holm(pairwise_p(scores)[-1, :-1])[0] < SIGNIFICANT)
+    p = pairwise_p(scores)
+    corrected = corrected_p(p[: len(candidates), : len(candidates)])
+    found = groups(order, told_apart(rivals))
+    close = [place for place in found[0][1:] if p[0, place] < SIGNIFICANT]
+    problems, detectable, discordant = _what_shows(scores)
+    with_base = len(rows) > len(candidates)
     return Standing(
-        groups=tuple(tuple(candidates[place] for place in places) for places in groups(order, told_apart(rivals))),
-        expected=expected,
-        flattery=max(0.0, shown - expected),
-        problems=runner_up.n,
-        discordant=runner_up.discordant or None,
-        over_base=over_base,
+        groups=tuple(tuple(candidates[place] for place in places) for places in found),
+        expected=_expected(rivals, shares[0]),
+        problems=problems,
+        pairs=len(candidates) * (len(candidates) - 1) // 2,
+        close=tuple((candidates[place], float(p[0, place]), float(corrected[0, place])) for place in close),
+        detectable=detectable,
+        discordant=discordant,
+        base_p=(float(p[0, -1]), float(holm(p[-1, :-1])[0])) if with_base else None,
     )
+
+
+def _expected(rivals: Scores, shown: float) -> float:
+    """What the best (the first row, which shows `shown`) would get on new problems: never more than it shows."""
+    judged = rivals[0][~np.isnan(rivals[0])]
+    flattery = max(0.0, float(judged.mean()) - best_of(rivals)) if judged.size else 0.0
+    return max(0.0, shown - flattery)
+
+
+def _what_shows(scores: Scores) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    """(problems, detectable differences, discordant shares): of the pair that disagrees least and of that with most."""
+    n, discordant = pairwise_discordant(scores)
+    pairs = np.triu_indices(len(scores), k=1)
+    shares, counts = discordant[pairs], n[pairs]
+    found = [_detectable(int(count), float(share)) for count, share in zip(counts, shares, strict=True)]
+    return int(counts.min()), (min(found), max(found)), (float(shares.min()), float(shares.max()))
 
 
 def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:

@@ -11,10 +11,10 @@ from eval.report import ranking
 from eval.report.changes import Change, changes
 from eval.report.conditions import Section
 from eval.report.data import GROUPS
-from eval.report.items import Columns, shares_by
+from eval.report.items import Columns, scores_by, shares_by
 from eval.report.ranking import Row, best_row, percent
 from eval.report.training import tokens_by_key
-from eval.stats import wilson
+from eval.stats import accuracy_interval, wilson
 
 ROWS_SIDE_BY_SIDE = 8  # checkpoints whose shares stand side by side in a table of subjects
 LEAST_SHOWN = 0.005  # a share of outputs below half a percent is no finding
@@ -103,11 +103,8 @@ def ran_on_sentences(rows: Sequence[Row]) -> list[str]:
 
 def breakdowns(columns: Columns, problems: Sequence[Mapping[str, Any]]) -> dict[str, list[Share]]:
     """{kind of group: its shares} of one evaluation, for the kinds that tell at least two groups apart."""
-    return {
-        kind: [_share(label, right, judged) for label, (right, judged) in counts.items()]
-        for kind, counts in shares_by(columns, problems, GROUPS).items()
-        if len(counts) > 1
-    }
+    kinds = {kind: counts for kind, counts in shares_by(columns, problems, GROUPS).items() if len(counts) > 1}
+    return {kind: _shares(kind, counts, columns, problems) for kind, counts in kinds.items()}
 
 
 def strict_points(summary: Mapping[str, Any]) -> float:
@@ -115,8 +112,16 @@ def strict_points(summary: Mapping[str, Any]) -> float:
     return 100 * float(summary["equivalent"] - summary["strict"])
 
 
-def _share(label: str, right: int, judged: int) -> Share:
-    return Share(label, judged, right / judged if judged else 0.0, *wilson(right, judged))
+def _shares(
+    kind: str, counts: Mapping[str, tuple[int, int]], columns: Columns, problems: Sequence[Mapping[str, Any]]
+) -> list[Share]:
+    """Samples of one problem are one cluster: with several, the interval is over problems."""
+    scores = scores_by(columns, problems, kind) if columns.samples > 1 else {}
+    intervals = {label: accuracy_interval(mine, columns.samples) for label, mine in scores.items()}
+    return [
+        Share(label, judged, right / judged if judged else 0.0, *intervals.get(label, wilson(right, judged)))
+        for label, (right, judged) in counts.items()
+    ]
 
 
 def classes_of(columns: Columns) -> dict[str, Tally]:

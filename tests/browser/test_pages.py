@@ -261,6 +261,66 @@ def test_two_others_are_compared_by_choosing_them(tab: Tab, reports: Path) -> No
     assert_quiet(tab)
 
 
+ORDER = "[...document.querySelectorAll('#section-2 .scroll > table')[0].tBodies[0].rows].map(row => row.cells[0].innerText.split(' ').slice(0, 2).join(' '))"  # noqa: E501
+
+
+def test_a_table_sorts_by_its_heads_with_the_mouse_and_the_keyboard(tab: Tab, reports: Path) -> None:
+    visit(tab, reports, "index")
+    before = tab.run(ORDER)
+    assert before[0].startswith("base") and before[-1] == "step 90"
+    head = "#section-2 thead th:nth-child(5)"
+    tab.click(f"{head} button")
+    assert tab.run(ORDER) == ["step 60", "step 45", "step 90", "step 30", "step 15", before[0]]
+    assert tab.run(f"document.querySelector('{head}').ariaSort") == "descending"
+    tab.run(f"document.querySelector('{head} button').focus()")
+    tab.press("Enter")
+    assert tab.run(ORDER) == [before[0], "step 15", "step 30", "step 90", "step 45", "step 60"]
+    assert tab.run(f"document.querySelector('{head}').ariaSort") == "ascending"
+    tab.press("Enter")
+    assert tab.run(ORDER) == before and tab.run("document.querySelectorAll('[aria-sort]').length") == 0
+    tab.click("#section-2 thead th:first-child button")
+    assert tab.run(ORDER) == sorted(before)
+    assert serious_faults(tab) == []
+    assert_quiet(tab)
+
+
+def test_a_table_sorts_figures_by_their_value(tab: Tab, tmp_path: Path) -> None:
+    folder = write_ablation(tmp_path / "reports")
+    write_report(tmp_path / "reports")
+    tab.open(f"file://{folder}/index.html")
+    column = "[...document.querySelector('.scroll > table').tBodies[0].rows].map(row => row.cells[4].innerText)"
+    tab.click(".scroll thead th:nth-child(5) button")
+    shown = tab.run(column)
+    assert shown[-1] == "" and shown[:-1] == sorted(shown[:-1], key=lambda text: -float(text.replace("−", "-")))
+    tab.click(".scroll thead th:nth-child(5) button")
+    assert tab.run(column)[0] == "−68.3" and tab.run(column)[-1] == ""
+
+
+@pytest.mark.parametrize("steps", [(15,), (15, 30)], ids=["one checkpoint", "one in the first section"])
+def test_one_checkpoint_is_not_compared_with_itself(tab: Tab, tmp_path: Path, steps: tuple[int, ...]) -> None:
+    folder = tmp_path / "reports"
+    write_evaluation(folder, make_summary(15, 24, benchmark="alone"), size=120)
+    for step in steps[1:] and steps:
+        write_evaluation(folder, make_summary(step, step), size=120)
+    write_report(folder)
+    tab.console.clear()
+    tab.open(f"file://{folder}/compare.html")
+    figures = "document.getElementById('figures').innerText"
+    tab.until(f"{figures}.length > 0")
+    if len(steps) == 1:
+        assert "step 15 is the only checkpoint that was evaluated on alone" in tab.run(figures)
+        assert not tab.run("document.getElementById('changes').checkVisibility()") and tab.run(SHOWN) == ""
+    else:
+        assert "ahead by" in tab.run(figures) or "better by" in tab.run(figures)
+        choose(tab, "a", tab.run("document.querySelector('[name=b]').value"))
+        tab.until(f"{figures}.includes('A and B are both step 30')")
+    assert_quiet_console(tab)
+
+
+def assert_quiet_console(tab: Tab) -> None:
+    assert tab.console == []
+
+
 def test_a_problem_shows_what_every_checkpoint_answered(tab: Tab, reports: Path) -> None:
     visit(tab, reports, "problem")
     assert tab.run("document.querySelector('h1').innerText") == "Problem 17 of synthetic-test"

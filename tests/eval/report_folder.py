@@ -125,6 +125,7 @@ def write_evaluation(reports: Path, summary: dict[str, Any], size: int, **change
         "benchmark": {"name": name, "sha256": digest, "n": size, "file": file, "limit": summary["limit"]},
         "prompt": {"fingerprint": "f00d", "next_problem": "### Problem:"},
         "decoding": {"max_tokens": 512, "temperature": 0.0, "top_p": 1.0, "n_samples": 1, "seed": 0, "stop": []},
+        "swap_checks": ["shapes", "config", "tokenizer"],
         "engine": {"name": "vllm", "version": "0.32.0"},
         "versions": {"torch": "2.13.0", "transformers": "5.17.0"},
         "git_commit": None,

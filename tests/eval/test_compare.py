@@ -210,7 +210,7 @@ def test_bad_input_gives_one_sentence_and_exit_code_2(
     [
         (10, range(2, 22), "B is better by 16.7 points, 95 % interval 4.9 to 27.9."),
         (22, range(9), "A is better by 21.7 points, 95 % interval 11.5 to 32.8."),
-        (10, range(1, 12), "cannot be told apart: B is ahead by 1.7 points, 95 % interval -4.9 to 8.2; 1,400 more"),
+        (10, range(1, 12), "cannot be told apart: B is ahead by 1.7 points, 95 % interval −4.9 to 8.2; 1,400 more"),
         (10, range(1, 11), "cannot be told apart: equally many of 60 problems right."),
         (10, range(10), "cannot be told apart: equally many of 60 problems right."),
     ],

@@ -145,10 +145,11 @@ def test_the_best_and_what_cannot_be_told_apart(
             {None: 0, 15: 91, 30: 90, 45: 96, 50: 20, 55: 21, 60: 22},
             [
                 "Best: step 45, 80.0% (72.0–86.2); cannot be told apart from step 15 and step 30.",
+                "step 45 is 80.0 points above base (told apart, p < 0.001).",
                 "Behind it, in groups that cannot be told apart: step 60, step 55 and step 50.",
                 "Being the best of 6 here flatters it by about 3.5 points: expect 76.5% on new problems.",
-                "120 problems can show a difference of 17.0 points or more "
-                "(paired test, 44.2% of problems discordant between the best two, 80% power).",
+                "120 problems can show a difference of 7.7 to 22.9 points or more, by pair (paired test, 9.2% to 80.0% of "
+                "problems discordant, 80% power, before Holm's correction over 15 pairs).",
             ],
         ),
         (
@@ -157,7 +158,7 @@ def test_the_best_and_what_cannot_be_told_apart(
                 "Best: step 30, 80.0% (72.0–86.2); told apart from all others.",
                 "Being the best of 2 here flatters it by less than 0.1 points: expect 80.0% on new problems.",
                 "120 problems can show a difference of 23.6 points or more "
-                "(paired test, 85.0% of problems discordant between the best two, 80% power).",
+                "(paired test, 85.0% of problems discordant, 80% power).",
             ],
         ),
         (
@@ -172,7 +173,7 @@ def test_the_best_and_what_cannot_be_told_apart(
         (
             {None: 96},
             [
-                "120 outputs can show a difference of 9.9 points or more (paired test, 15.0% of problems discordant, 80% power)."
+                "120 problems can show a difference of 9.9 points or more (paired test, 15.0% of problems discordant, 80% power)."
             ],
         ),
     ],
@@ -265,7 +266,9 @@ def test_the_terminal_table_fits_80_columns_and_shows_every_figure(reports: Path
     assert max(map(len, lines)) <= 80
     assert "…" not in shown
     assert "step 60 * 120 70.0% 75.0% 80.0% 72.0–86.2 2.5% 5.0% 90" in plain(shown)
-    assert "120 problems can show a difference of 11.7 points or more (paired test, 20.8% of problems" in plain(shown)
+    assert "120 problems can show a difference of 9.3 to 22.9 points or more, by pair (paired test, 13.3% to" in plain(
+        shown
+    )
     assert "math500, first 50 of 500" in shown
     assert "step 45 * 50" in plain(shown) and "step 60 ~ 50" in plain(shown) and "step 15 50" in plain(shown)
     assert "cannot be told apart from step 60 and step 30." in plain(shown)

@@ -55,8 +55,9 @@ def test_the_index_tells_the_story(built: Path) -> None:
         "+20.0 points over base (told apart)",
         "cannot be told apart from step 60 and step 30.",
         "step 60 not told apart 50",
-        "120 problems can show a difference of 11.7 points",
-        "flatters it by less than 0.1 points: expect 79.9% on new problems",
+        "120 problems can show a difference of 9.3 to 22.9 points or more, by pair",
+        "flatters it by about 0.1 points: expect 79.9% on new problems",
+        "step 60 is 80.0 points above base (told apart, p &lt; 0.001).",
         "checkpoints/demo/checkpoint-75 on synthetic-test: 7 of 120 outputs",
         "max tokens 512",
         "name vllm, version 0.32.0",
@@ -171,7 +172,7 @@ def test_hostile_text_stays_text(reports: Path, hostile: str) -> None:
         assert isinstance(read_data(path), dict | list)
     for path in (index, folder / "index.html", reports / "compare.html", reports / "problem.html"):
         page = Page(path)
-        assert len(page.all("script")) == (path != index) and len(page.all("style")) == 1
+        assert len(page.all("script")) == 1 and len(page.all("style")) == 1
         assert not page.all("img") and not page.all("textarea")
         assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
         assert not [a for a in page.all("a") if "javascript" in str(a.get("href"))]

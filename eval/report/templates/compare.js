@@ -35,7 +35,10 @@ function findChanges() {
 
 function figures(found) {
   const percent = (share) => `${(100 * share).toFixed(1)}%`;
-  const signed = (share) => `${share >= 0 ? "+" : "−"}${(100 * Math.abs(share)).toFixed(1)}`;
+  const signed = (share) => {
+    const shown = (100 * Math.abs(share)).toFixed(1);
+    return `${shown === "0.0" ? "" : share > 0 ? "+" : "−"}${shown}`;
+  };
   const head = ["", "A", "B", "B − A", "95% interval", "p", "fixed", "broken"];
   const lines = Object.entries(found.levels).map(([level, one]) => el("tr", {}, el("th", { scope: "row" }, level),
     ...[percent(one.a), percent(one.b), signed(one.b - one.a), `${signed(one.low)} to ${signed(one.high)}`,
@@ -44,13 +47,27 @@ function figures(found) {
     el("table", {}, el("thead", {}, el("tr", {}, ...head.map((name) => (name ? el("th", { scope: "col" }, name) : el("td"))))), el("tbody", {}, ...lines)));
 }
 
+// As a shell reads it: a key is the name of a folder, which anybody may have given.
+const quoted = (text) => (/^[\w@%+=:,./][\w@%+=:,./-]*$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+function nothingToCompare() {
+  return section.rows.length < 2
+    ? `${rowOf(state.b).label} is the only checkpoint that was evaluated on ${section.title}, so there is nothing to compare. Evaluate another one under the same conditions.`
+    : `A and B are both ${rowOf(state.a).label}: choose another checkpoint for one of them.`;
+}
+
 async function summarise() {
+  if (state.a === state.b) {
+    document.getElementById("figures").replaceChildren(el("p", { class: "lead" }, nothingToCompare()));
+    return;
+  }
   const found = (await load(`pages/${section.id}`, "pairs"))[`${state.a} ${state.b}`];
   const [fixed, broken] = [changed.filter((one) => one.gain > 0).length, changed.filter((one) => one.gain < 0).length];
-  document.getElementById("figures").replaceChildren(...(found ? [el("p", { class: "lead" }, found.verdict[0].toUpperCase() + found.verdict.slice(1)), figures(found)]
+  document.getElementById("figures").replaceChildren(...(found ? [el("p", { class: "lead" }, found.verdict[0].toUpperCase() + found.verdict.slice(1)), figures(found),
+    ...(section.rows.length > 2 ? [el("p", { class: "quiet" }, "These p-values are of this pair alone. The report's table corrects for all its pairs (Holm), so it tells fewer apart.")] : [])]
     : [el("p", { class: "lead" }, `${fixed.toLocaleString("en")} fixed, ${broken.toLocaleString("en")} broken.`),
       el("p", { class: "quiet" }, "In a sweep this long the tests are made for neighbours and with the best only; for these two: ",
-        el("code", {}, `python -m eval compare ${state.a} ${state.b}`))]));
+        el("code", {}, `python -m eval compare ${quoted(state.a)} ${quoted(state.b)}`))]));
 }
 
 function side(letter, key, outcomes, output, place) {
@@ -89,7 +106,7 @@ function show() {
   const found = changed.filter(matches);
   const page = Math.min(Number(state.page || 1) - 1, Math.max(0, Math.ceil(found.length / PAGE) - 1));
   document.getElementById("list").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(item));
-  document.getElementById("shown").textContent = `${found.length.toLocaleString("en")} of ${changed.length.toLocaleString("en")} problems that changed`;
+  document.getElementById("shown").textContent = state.a === state.b ? "" : `${found.length.toLocaleString("en")} of ${changed.length.toLocaleString("en")} problems that changed`;
   pager(document.getElementById("pager"), found.length, page, (to) => {
     state.page = to + 1;
     remember(state);
@@ -99,18 +116,20 @@ function show() {
 }
 
 async function compare() {
-  section = sections.find((one) => one.rows.some((candidate) => candidate.key === state.b)) ?? sections[0];
+  section = sections.find((one) => one.rows.some((candidate) => candidate.key === state.b))
+    ?? sections.find((one) => one.rows.length > 1) ?? sections[0];
   if (!section) throw new Error("No finished evaluation yet.");
   const keys = section.rows.map((one) => one.key);
   if (!keys.includes(state.b)) state.b = keys.at(-1);
-  if (!keys.includes(state.a)) state.a = keys[Math.max(0, keys.indexOf(state.b) - 1)];
+  if (!keys.includes(state.a)) state.a = keys[keys.indexOf(state.b) - 1] ?? keys[1] ?? keys[0];
   for (const name of ["a", "b"]) {
     form.elements[name].replaceChildren(...sections.map((one) => el("optgroup", { label: one.title },
       ...one.rows.map((candidate) => el("option", { value: candidate.key }, `${candidate.label} (${candidate.share})`)))));
     form.elements[name].value = state[name];
   }
   document.getElementById("on").textContent = `on ${section.title}`;
-  document.title = `${rowOf(state.a).label} against ${rowOf(state.b).label} on ${section.title}`;
+  document.getElementById("changes").closest("section").hidden = state.a === state.b;
+  document.title = state.a === state.b ? `${rowOf(state.a).label} on ${section.title}` : `${rowOf(state.a).label} against ${rowOf(state.b).label} on ${section.title}`;
   [a, b, problems] = await Promise.all([loadOutcomes(state.a), loadOutcomes(state.b), loadProblems(section.benchmark)]);
   findChanges();
   form.elements.subject.closest("label").hidden = new Set(problems.subject).size < 2;
