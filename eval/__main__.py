@@ -144,7 +144,10 @@ def compare(args: argparse.Namespace) -> int:
     from eval.report.comparison import as_json, print_comparisons
 
     a, b = find_side(args.a, args.reports), find_side(args.b, args.reports)
-    comparisons, left_out = pair_up(a, b, split_names(args.benchmark) if args.benchmark is not None else ())
+    names = split_names(args.benchmark) if args.benchmark is not None else ()
+    if "" in names:
+        raise UserError(f"--benchmark {args.benchmark!r} has an empty name; write math500 or math500,gsm8k-test.")
+    comparisons, left_out = pair_up(a, b, names)
     print_comparisons(a, b, comparisons, left_out, console_on(sys.stderr if args.json else sys.stdout))
     if args.json:
         json.dump([as_json(comparison) for comparison in comparisons], sys.stdout, indent=1)
@@ -211,7 +214,7 @@ def benchmarks(args: argparse.Namespace) -> int:
     failed, said = 0, list[tuple[str, bool]]()
     for name in args.names or known.names(args.benchmarks_dir):
         if not args.check and not args.benchmarks_dir:
-            rows.append([name, f"{known.hub_row(name).count:,}"])
+            rows.append([name, str(known.hub_row(name).count)])
             continue
         try:
             row, bad, found = _checked(name, args)
@@ -236,7 +239,7 @@ def _checked(name: str, args: argparse.Namespace) -> tuple[list[str], int, list[
     from eval.benchmark_remarks import remarks, shortened
 
     benchmark = known.load(name, args.benchmarks_dir)
-    row = [name, f"{len(benchmark.problems):,}"]
+    row = [name, str(len(benchmark.problems))]
     if not args.check:
         return row, 0, []
     bad, stated = known.ungradable(benchmark), {reading.id: reading.stated for reading in benchmark.readings}

@@ -123,7 +123,7 @@ def verdict_on(levels: Mapping[str, Paired]) -> str:
     if more is None:
         return f"cannot be told apart{but}: equally many of {found.n:,} problems right."
     ahead = "B" if found.difference > 0 else "A"
-    needed = f"{more:,} more problems would be needed"
+    needed = f"{more:,} more problem{'s' if more > 1 else ''} would be needed"
     return f"cannot be told apart{but}: {ahead} is ahead by {size(found.difference)}, {interval}; {needed}."
 
 

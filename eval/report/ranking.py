@@ -180,10 +180,10 @@ def base_sentence(group: Group) -> str:
         apart = "told apart" if group.standing.over_base else "cannot be told apart"
         test = f" ({apart}, {p_words(*group.standing.base_p, among)})"
     if abs(gain) < 1e-9:
-        return f"{best.label} gets the same share right as {base.label}{test}."
+        return f"Against {base.label}, {best.label} gets the same share right{test}."
     if gain < 0:
         return f"No checkpoint is above {base.label}: the best, {best.label}, is {size(gain)} below it{test}."
-    return f"{best.label} is {size(gain)} above {base.label}{test}."
+    return f"Against {base.label}, {best.label} is {size(gain)} higher{test}."
 
 
 def base_words(group: Group) -> str:

@@ -145,7 +145,7 @@ def test_the_best_and_what_cannot_be_told_apart(
             {None: 0, 15: 91, 30: 90, 45: 96, 50: 20, 55: 21, 60: 22},
             [
                 "Best: step 45, 80.0% (72.0–86.2); cannot be told apart from step 15 and step 30.",
-                "step 45 is 80.0 points above base (told apart, p < 0.001).",
+                "Against base, step 45 is 80.0 points higher (told apart, p < 0.001).",
                 "Behind it, in groups that cannot be told apart: step 60, step 55 and step 50.",
                 "Being the best of 6 here flatters it by about 3.5 points: expect 76.5% on new problems.",
                 "120 problems can show a difference of 7.7 to 22.9 points or more, by pair (paired test, 9.2% to 80.0% of "

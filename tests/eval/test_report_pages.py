@@ -57,7 +57,7 @@ def test_the_index_tells_the_story(built: Path) -> None:
         "step 60 not told apart 50",
         "120 problems can show a difference of 9.3 to 22.9 points or more, by pair",
         "flatters it by about 0.1 points: expect 79.9% on new problems",
-        "step 60 is 80.0 points above base (told apart, p &lt; 0.001).",
+        "Against base, step 60 is 80.0 points higher (told apart, p &lt; 0.001).",
         "checkpoints/demo/checkpoint-75 on synthetic-test: 7 of 120 outputs",
         "max tokens 512",
         "name vllm, version 0.32.0",

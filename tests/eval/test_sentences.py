@@ -158,8 +158,9 @@ def test_what_only_holm_keeps_together_is_said_with_both_p_values() -> None:
          "No checkpoint is above base: the best, step 2, is 20.0 points below it (told apart, p < 0.001)."),
         (range(81), range(80), "0.5 points below base (cannot be told apart)",
          "No checkpoint is above base: the best, step 2, is 0.5 points below it (cannot be told apart, p = 1.000)."),
-        (range(80), range(80), "equal to base", "step 2 gets the same share right as base (cannot be told apart, p = 1.000)."),
-        (range(40), range(80), "+20.0 points over base (told apart)", "step 2 is 20.0 points above base (told apart, p < 0.001)."),
+        (range(80), range(80), "equal to base", "Against base, step 2 gets the same share right (cannot be told apart, p = 1.000)."),
+        (range(40), range(80), "+20.0 points over base (told apart)",
+         "Against base, step 2 is 20.0 points higher (told apart, p < 0.001)."),
     ],
 )  # fmt: skip
 def test_the_best_is_held_against_the_base(base: range, best: range, words: str, sentence: str) -> None:
