@@ -26,6 +26,7 @@ from data.decontaminate import load_problems
 from data.examine import Instruments, Seen, examine
 from data.rows import Drop, Row
 from data.sources import Batch, Source, batches, read, size_bytes
+from eval.benchmarks import left_out
 from eval.console import progress
 from eval.records import Problem, UserError
 from graders import Verdict, grade_answers
@@ -79,6 +80,8 @@ def find_instruments(tokenizer: str | None, benchmarks_dir: Path | None, console
             f"no tokens are counted: {DEFAULT_TOKENIZER} is not there (make demo); pass --tokenizer with a model"
         )
     problems = tuple(load_problems(benchmarks_dir)) if benchmarks_dir else _from_hub(console)
+    if others := left_out(benchmarks_dir):
+        console.print(others, markup=False, soft_wrap=True)
     instruments = Instruments(tokenizer, problems)
     _ = instruments.tokenizer  # a wrong name is said before any row is read
     return instruments

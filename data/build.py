@@ -76,7 +76,7 @@ def build(
     recipe: Recipe, out: Path, benchmarks_dir: Path | None, console: Console, workers: int | None = None
 ) -> Built:
     """The data set of a recipe under `out`. Raises UserError for what the recipe or its sources get wrong."""
-    tools = Tools(recipe.tokenizer, benchmarks_dir, _benchmark_names(recipe, benchmarks_dir))
+    tools = Tools(recipe.tokenizer, benchmarks_dir, _benchmark_names(recipe, benchmarks_dir, console))
     inputs = describe_inputs(recipe, tools)
     folder = out / f"{recipe.name}-{output.digest(inputs)[:12]}"
     if (folder / "manifest.json").is_file():
@@ -284,8 +284,10 @@ def _workers(recipe: Recipe, asked: int | None) -> int:
     return 0 if small else len(os.sched_getaffinity(0))
 
 
-def _benchmark_names(recipe: Recipe, benchmarks_dir: Path | None) -> tuple[str, ...]:
+def _benchmark_names(recipe: Recipe, benchmarks_dir: Path | None, console: Console) -> tuple[str, ...]:
     wanted = [step.parameters["benchmarks"] for step in recipe.steps if step.name == "decontaminate"]
     if not wanted:
         return ()
+    if not all(wanted) and (others := benchmarks.left_out(benchmarks_dir)):
+        console.print(others, markup=False, soft_wrap=True)
     return tuple(dict.fromkeys(name for names in wanted for name in names or benchmarks.names(benchmarks_dir)))

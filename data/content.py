@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eval import benchmarks
 from eval.records import UserError
 
 KEY_DIGITS = 12
@@ -56,8 +57,8 @@ def benchmark_files(arguments: tuple[str, ...]) -> list[Path]:
         return []
     folder = Path(arguments[arguments.index("--benchmarks-dir") + 1])
     names = arguments[arguments.index("--benchmark") + 1].split(",")
-    paths = (folder / f"{name}{suffix}" for name in names for suffix in (".jsonl", ".jsonl.gz"))
-    return [path for path in paths if path.is_file()]
+    files, _ = benchmarks.files(folder)
+    return [files[name] for name in names if name in files]
 
 
 def within(path: Path, root: Path) -> str:

@@ -200,23 +200,45 @@ def gc(args: argparse.Namespace) -> int:
 def benchmarks(args: argparse.Namespace) -> int:
     """Lists benchmarks; with --check, every reference answer must grade itself."""
     from eval import benchmarks as known
+    from eval.benchmark_remarks import printable, show_remarks
 
-    table = Table("benchmark", "problems", *(["answers that do not grade themselves"] if args.check else []))
-    console, failed = console_on(sys.stdout), 0
+    console, checked = console_on(sys.stdout), ["answers that do not grade themselves"] if args.check else []
+    table, failed = Table("benchmark", "problems", *checked), 0
+    said: list[tuple[str, bool]] = []
     for name in args.names or known.names(args.benchmarks_dir):
         if not args.check and not args.benchmarks_dir:
             table.add_row(name, str(known.hub_row(name).count))
             continue
-        benchmark = known.load(name, args.benchmarks_dir)
-        row = [name, str(len(benchmark.problems))]
-        if args.check:
-            bad = known.ungradable(benchmark)
-            failed += len(bad)
-            shown = ", ".join(f"{problem.id} {problem.answer!r} ({status})" for problem, status in bad[:5])
-            row.append(f"{len(bad)}{': ' if bad else ''}{shown}")
-        table.add_row(*map(escape, row))  # an answer such as [a, b] is no markup
+        try:
+            row, bad, found = _checked(name, args)
+        except UserError as error:
+            if args.names:
+                raise
+            # A damaged file must not hide the others.
+            row, bad, found = [name, "damaged"], error.exit_code, [(f"error: {error}", True)]
+        failed, said = max(failed, bad), said + found
+        table.add_row(*(escape(printable(cell)) for cell in row))  # an answer such as [a, b] is no markup
     console.print(table)
-    return 1 if failed else 0
+    if not args.names and (others := known.left_out(args.benchmarks_dir)):
+        said.append((others, False))
+    show_remarks(said, console)
+    return failed
+
+
+def _checked(name: str, args: argparse.Namespace) -> tuple[list[str], int, list[tuple[str, bool]]]:
+    """(the row of a benchmark, its exit code, what is to be said of it)."""
+    from eval import benchmarks as known
+    from eval.benchmark_remarks import remarks, shortened
+
+    benchmark = known.load(name, args.benchmarks_dir)
+    row = [name, str(len(benchmark.problems))]
+    if not args.check:
+        return row, 0, []
+    bad, stated = known.ungradable(benchmark), {reading.id: reading.stated for reading in benchmark.readings}
+    shown = ", ".join(
+        f"{problem.id} {shortened(stated.get(problem.id, problem.answer))} ({status})" for problem, status in bad[:5]
+    )
+    return [*row, f"{len(bad)}{': ' if bad else ''}{shown}"], 1 if bad else 0, remarks(benchmark)
 
 
 def _writer(name: str) -> Callable[[list[Section], Path], list[Path]]:

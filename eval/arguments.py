@@ -45,10 +45,16 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
     """What to measure and how, the same for `run` and `watch`."""
     command.add_argument("--benchmark", required=True, metavar="NAME[,NAME]")
     command.add_argument(
-        "--benchmarks-dir", type=Path, metavar="DIR", help="files NAME.jsonl or NAME.jsonl.gz; default: the hub"
+        "--benchmarks-dir",
+        type=Path,
+        metavar="DIR",
+        help="files NAME.jsonl, .json, .csv or .parquet (also .gz); default: the hub",
     )
     add_reports(command)
-    command.add_argument("--limit", type=positive, metavar="N", help="only the first N problems; shown in every title")
+    command.add_argument(
+        "--limit", type=positive, metavar="N",
+        help="only N problems, drawn by a hash of their text and id: N are part of any more; shown in every title",
+    )  # fmt: skip
 
     prompt = command.add_argument_group("prompt")
     prompt.add_argument(

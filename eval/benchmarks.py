@@ -1,22 +1,27 @@
 """Test sets: a table of those known by name, and a reader for files of your own.
 
-A file is NAME.jsonl or NAME.jsonl.gz with one object a line: id, problem, answer, and optionally subject, level, source.
+A file is NAME.jsonl with one object a line: problem, answer, and optionally id, subject, level, source. Other formats
+and names of columns are read too: see `benchmark_files` and `benchmark_rows`, and `golds` for what counts as the answer.
 """
 
 from __future__ import annotations
 
 import difflib
-import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.records import Benchmark, Problem, UserError, first_line
+from eval import benchmark_files
+from eval.benchmark_remarks import printable
+from eval.benchmark_rows import NotABenchmark, Stated, check_shape, read_row
+from eval.golds import read_golds
+from eval.records import Benchmark, Problem, Reading, UserError, first_line
 from graders import grade_many
+
+ID_DIGITS = 12  # of the sha256 that stands for a missing id
 
 
 @dataclass(frozen=True)
@@ -53,26 +58,52 @@ HUB = {
 
 
 def load(name: str, folder: Path | None = None, limit: int | None = None) -> Benchmark:
-    """The benchmark `name`: NAME.jsonl(.gz) in `folder` if given, else the hub's; the first `limit` problems.
+    """The benchmark `name` out of `folder` if given, else the hub's; `limit` problems of it, drawn by their content.
 
-    Raises UserError for an unknown name (with the nearest known one), a bad line (with its number), or a wrong count.
+    Raises UserError for an unknown name (with the nearest known one), a bad row (with its place), or a wrong count.
     """
-    problems = list(_from_file(_find_file(name, folder)) if folder else _from_hub(name))
-    if not problems:
+    found, readings = _from_file(_find_file(name, folder), name) if folder else (list(_from_hub(name)), [])
+    if not found:
         raise UserError(f"benchmark {name} is empty; a line is an object with id, problem and answer.")
-    kept = tuple(problems[:limit])
+    kept = tuple(draw(found, limit))
     content = "".join(json.dumps([problem.id, problem.problem, problem.answer]) + "\n" for problem in kept)
-    return Benchmark(name, kept, hashlib.sha256(content.encode()).hexdigest(), len(problems))
+    ids = {problem.id for problem in kept}
+    said = tuple(reading for reading in readings if reading.id in ids)
+    return Benchmark(name, kept, hashlib.sha256(content.encode()).hexdigest(), len(found), said)
+
+
+def draw(problems: Sequence[Problem], limit: int | None) -> list[Problem]:
+    """`limit` problems by the hash of text and id, in file order: files are sorted by subject, and 100 are part of 200."""
+    order = sorted(problems, key=lambda problem: hashlib.sha256(f"{problem.problem}\0{problem.id}".encode()).digest())
+    drawn = {problem.id for problem in order[:limit]}
+    return [problem for problem in problems if problem.id in drawn]
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """Names that `load` knows: the files in `folder`, or the hub's table. Raises UserError where there is no such folder."""
-    if folder is None:
-        return sorted(HUB)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder; --benchmarks-dir names one that holds NAME.jsonl or NAME.jsonl.gz.")
-    files = (path.name.removesuffix(".gz") for path in folder.iterdir())
-    return sorted({name.removesuffix(".jsonl") for name in files if name.endswith(".jsonl")})
+    """Names that `load` knows: the benchmarks in `folder`, or the hub's table. Raises UserError where there is no folder."""
+    return sorted(HUB) if folder is None else survey(folder)[0]
+
+
+def survey(folder: Path) -> tuple[list[str], list[str]]:
+    """(names of the benchmarks in `folder`, damaged and empty ones too; its other files, each with the reason)."""
+    found, others = files(folder)
+    known = []
+    for name, path in sorted(found.items()):
+        try:
+            next(_stated(path), None)
+        except NotABenchmark as error:
+            others.append(f"{path.name} ({error.reason})")
+        except UserError:  # a damaged benchmark must not go missing: `load` says what is wrong
+            known.append(name)
+        else:
+            known.append(name)
+    return known, sorted(others)
+
+
+def left_out(folder: Path | None) -> str:
+    """A sentence that names the files of `folder` which are no benchmarks; "" where there are none."""
+    others = survey(folder)[1] if folder else []
+    return f"left out, as these files are no benchmarks: {'; '.join(map(printable, others))}" if others else ""
 
 
 def hub_row(name: str) -> HubRow:
@@ -99,10 +130,26 @@ def ungradable(benchmark: Benchmark) -> list[tuple[Problem, str]]:
     ]
 
 
+def files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """(the file of each name, other files with the reason); hidden files and folders are neither. Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; --benchmarks-dir names one that holds NAME.jsonl, NAME.csv and so on.")
+    found: dict[str, Path] = {}
+    others = []
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()]
+    for path in sorted(paths, key=lambda path: (benchmark_files.rank(path), path.name)):
+        name = benchmark_files.stem(path)
+        if name and found.setdefault(name, path) != path:
+            others.append(f"{path.name} ({found[name].name} is read under this name)")
+        elif not name:
+            others.append(path.name)
+    return found, others
+
+
 def _find_file(name: str, folder: Path) -> Path:
-    for suffix in (".jsonl", ".jsonl.gz"):
-        if (path := folder / f"{name}{suffix}").is_file():
-            return path
+    found, _ = files(folder)
+    if name in found:
+        return found[name]
     raise UserError(f"{folder} has no benchmark {name!r}{_nearest(name, names(folder))}")
 
 
@@ -111,38 +158,43 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(known) or 'none'}."
 
 
-def _from_file(path: Path) -> Iterator[Problem]:
-    seen: set[str] = set()
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    problem = _parse_line(line, path, number)
-                    if problem.id in seen:
-                        raise UserError(f"{path}:{number}: id {problem.id!r} comes twice; ids must be unique.")
-                    seen.add(problem.id)
-                    yield problem
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); it must be UTF-8 JSON lines, gzipped if it ends in .gz."
-        ) from None
+def _stated(path: Path) -> Iterator[Stated]:
+    """What the rows state. Raises NotABenchmark where the first one has no problem or no answer."""
+    for number, (place, row) in enumerate(benchmark_files.read_rows(path)):
+        if number == 0:
+            check_shape(row, place)
+        yield read_row(row, place)
 
 
-def _parse_line(line: str, path: Path, number: int) -> Problem:
-    try:
-        row = json.loads(line)
-        json.dumps(row, ensure_ascii=False).encode()  # half a character, such as \ud800, is JSON but no text
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:{number}: {line[:40]!r}… is not JSON ({error}); write one object a line.") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{path}:{number}: {line[:40]!r}… is not an object; write id, problem and answer.")
-    for key in ("id", "problem", "answer"):
-        if not isinstance(row.get(key), str):
-            raise UserError(f"{path}:{number}: {key} is {row.get(key)!r}; it must be a string.")
-    optional = {key: None if row.get(key) is None else str(row[key]) for key in ("subject", "level", "source")}
-    name = path.name.split(".jsonl")[0]
-    return Problem(row["id"], name, row["problem"], row["answer"], **optional)
+def _from_file(path: Path, name: str) -> tuple[list[Problem], list[Reading]]:
+    rows = list(_stated(path))
+    ids = _ids(rows)
+    golds, readings = read_golds(rows, ids)
+    problems = [
+        Problem(id_, name, row.problem, gold, row.subject, row.level, row.source)
+        for row, id_, gold in zip(rows, ids, golds, strict=True)
+    ]
+    return problems, readings
+
+
+def _ids(rows: Iterable[Stated]) -> list[str]:
+    """The id of each row; one that states none gets a hash of its text, a second one with that text -2 behind it.
+
+    Raises UserError where a stated id comes twice: predictions are kept and paired by it.
+    """
+    places: dict[str, str] = {}
+    found = []
+    for row in rows:
+        made = hashlib.sha256(row.problem.encode()).hexdigest()[:ID_DIGITS]
+        id_, copy = row.id or made, 1
+        while row.id is None and id_ in places:
+            id_, copy = f"{made}-{copy + 1}", copy + 1
+        if id_ in places:
+            fix = "make ids unique, or leave the column out and they are made from the text"
+            raise UserError(f"{row.place}: id {id_!r} comes twice, first in {places[id_]}; {fix}.")
+        places[id_] = row.place
+        found.append(id_)
+    return found
 
 
 def _from_hub(name: str) -> Iterator[Problem]:

@@ -245,8 +245,12 @@ def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     told = ", ".join(f"{what} {mine} against {its}" for what, mine, its in _differences(one, other))
     m = one.manifest
     limit = f" LIMIT={m['benchmark']['limit']}" if m["benchmark"]["limit"] else ""
+    # Nothing takes the first N any more: that evaluation cannot be made again.
+    first_ones = m["benchmark"]["limit"] and not m["benchmark"].get("drawn")
+    how = f"measure both as A was, on {m['benchmark']['limit']} problems drawn" if first_ones else "measure B as A was"
+    models = f"'{a.model} {b.model}'" if first_ones else b.model
     return (
-        f"{benchmark}: A and B were not measured alike ({told}); measure B as A was: make eval CKPT={b.model} "
+        f"{benchmark}: A and B were not measured alike ({told}); {how}: make eval CKPT={models} "
         f"BENCH={benchmark} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={m['engine']['name']}"
     )
 
@@ -259,7 +263,7 @@ def _differences(a: Evaluation, b: Evaluation) -> list[tuple[str, object, object
 def _conditions(evaluation: Evaluation) -> dict[str, Any]:
     benchmark, engine = evaluation.manifest["benchmark"], evaluation.manifest["engine"]
     return {
-        "limit": benchmark["limit"],
+        "limit": benchmark["limit"] and f"{'drawn' if benchmark.get('drawn') else 'first'} {benchmark['limit']}",
         "problems with sha256": benchmark["sha256"][:12],
         **{name.replace("_", " "): value for name, value in evaluation.manifest["decoding"].items()},
         "engine": f"{engine['name']} {engine['version']}",

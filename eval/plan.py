@@ -135,6 +135,7 @@ def describe(
             "sha256": benchmark.sha256,
             "n": benchmark.available,
             "limit": len(benchmark.problems) if len(benchmark.problems) < benchmark.available else None,
+            "drawn": len(benchmark.problems) < benchmark.available,  # by content; without the key, the first ones
             "file": store.benchmark_file(benchmark),
         },
         "prompt": prompt,

@@ -40,13 +40,27 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What was taken for a problem's answer instead of what is stated; `answer` is None where nothing can be read."""
+
+    id: str
+    stated: str
+    answer: str | None
+    how: str
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """A test set: the problems used, in file order, the sha256 of their ids, texts and answers, and how many there are."""
+    """A test set: the problems used, in file order, the sha256 of their ids, texts and answers, and how many there are.
+
+    `readings` say which answers are not what the file states.
+    """
 
     name: str
     problems: tuple[Problem, ...]
     sha256: str
     available: int
+    readings: tuple[Reading, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from eval import checkpoints, store
+from eval.benchmark_remarks import remarks, show_remarks
 from eval.console import progress
 from eval.engines.base import Engine, Loaded, Stops
 from eval.grading import grade_stored
 from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
-from eval.records import Checkpoint, Completion, Prediction
+from eval.records import Benchmark, Checkpoint, Completion, Prediction
 from eval.summary import summarise
 
 # Predictions that are synced to disk together: what a crash can cost is less than a second of decoding.
@@ -31,6 +32,7 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded.
     """
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    tell(sets, console)
     jobs = [job for checkpoint in checkpoints.resolve(names) for job in plan(checkpoint, sets, options, engine)]
     with closing(engine):
         yield from score(jobs, options, engine, console)
@@ -39,9 +41,16 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
 def watch(run: Path, options: Options, console: Console) -> Iterator[dict[str, Any]]:
     """Yields what `evaluate` does, for each checkpoint of `run` as training finishes it, until training has ended."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    tell(sets, console)
     with closing(engine):
         for checkpoint in waited_for(run, console):
             yield from score(plan(checkpoint, sets, options, engine), options, engine, console)
+
+
+def tell(sets: list[Benchmark], console: Console) -> None:
+    """Prints what is to be known of the benchmarks, once, before anything is decoded."""
+    for benchmark in sets:
+        show_remarks(remarks(benchmark), console)
 
 
 def waited_for(run: Path, console: Console) -> Iterator[Checkpoint]:

@@ -43,6 +43,7 @@ def summarise(
         "key": manifest["key"],
         "grader": GRADER_VERSION,
         "limit": manifest["benchmark"]["limit"],
+        "drawn": manifest["benchmark"].get("drawn", False),
         "output_tokens": sum(predictions[owner].output_tokens for owner in verdicts),
         "samples": decoding["n_samples"],
         "repeat": decoding["repeat"],

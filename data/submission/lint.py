@@ -50,6 +50,8 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
         *code.findings(text_of(folder / code.NAME)),
     ]
     total = sum(rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS)
+    if others := benchmarks.left_out(benchmarks_dir):
+        console.print(others, markup=False, soft_wrap=True)
     with progress(console, "read the rows", total, "row") as advance:
         found += rows.findings(folder / dataset, advance, tests(benchmarks_dir))
     report = Report(found, settings=settings)

@@ -21,7 +21,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from eval.report.look import replace_file
-from eval.report.ranking import SIGNIFICANT, join_words, percent
+from eval.report.ranking import SIGNIFICANT, join_words, limited, percent
 from eval.scores import LEVELS, Graded, aligned, read_graded
 from eval.stats import (
     OverSeeds,
@@ -147,7 +147,19 @@ def make_table(record: Mapping[str, Any], benchmark: str, reports: Path) -> Tabl
     ranked = tuple(sorted(rows, key=lambda row: -row.shares["equivalent"]))
     title = _title(next(iter(known.values()))[1], benchmark) if known else benchmark
     table = Table(benchmark, title, control, ranked, spread, ())
-    return Table(benchmark, title, control, ranked, spread, tuple(sentences(table, record)))
+    said = [*sentences(table, record), *_on_other_problems(benchmark, [one[2] for one in known.values()])]
+    return Table(benchmark, title, control, ranked, spread, tuple(said))
+
+
+def _on_other_problems(benchmark: str, graded: Sequence[Graded]) -> list[str]:
+    """A sentence where cells were measured on different problems, such as other ones drawn by LIMIT; [] where on the same."""
+    if len({one.benchmark_sha for one in graded}) < 2:
+        return []
+    shared = len(set.intersection(*(set(one.ids) for one in graded)))
+    return [
+        f"The cells were not measured on the same problems of {plain(benchmark)}: {shared:,} ids are common to all, and "
+        "pairs are compared on what both have; run the ablation again to measure all alike."
+    ]
 
 
 def aligned_by_cell(graded: Mapping[tuple[str, int], Graded]) -> dict[str, dict[tuple[str, int], Scores]]:
@@ -324,7 +336,9 @@ def _stack(arm: str, scores: Mapping[tuple[str, int], Scores]) -> Scores:
 
 def _title(summary: Mapping[str, Any], benchmark: str) -> str:
     limit = summary.get("limit")
-    return f"{benchmark}, first {limit:,} problems" if limit else f"{benchmark}, {summary['n']:,} problems"
+    if not limit:
+        return f"{benchmark}, {summary['n']:,} problems"
+    return f"{benchmark}{limited(limit, None, bool(summary.get('drawn')))}"
 
 
 def _row_object(row: ArmRow) -> dict[str, Any]:

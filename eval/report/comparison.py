@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.compare import FLIPS_SHOWN, Comparison, Flip, Side, more_problems, verdict
-from eval.report.ranking import join_words, percent
+from eval.report.ranking import join_words, limited, percent
 from eval.stats import Paired
 
 TEXT_LIMIT = 36  # characters of an id, an answer or a box: four of them fit a terminal
@@ -61,7 +61,8 @@ def _level_object(found: Paired) -> dict[str, Any]:
 
 def _levels_table(comparison: Comparison) -> Table:
     benchmark, n = comparison.a.manifest["benchmark"], comparison.levels["equivalent"].n
-    limit = f", first {benchmark['limit']:,} of {benchmark['n']:,}" if benchmark["limit"] else ""
+    drawn = bool(benchmark.get("drawn"))
+    limit = limited(benchmark["limit"], benchmark["n"], drawn) if benchmark["limit"] else ""
     samples = f", {comparison.samples} samples each" if comparison.samples > 1 else ""
     table = _table(f"{benchmark['name']}{limit}: {n:,} problems{samples}")
     test = "exact McNemar p" if comparison.samples == 1 else "paired t-test p"

@@ -66,6 +66,7 @@ class Group:
     rows: tuple[Row, ...]
     base: Row | None
     standing: Standing | None = None
+    drawn: bool = False
 
     @property
     def checkpoints(self) -> tuple[Row, ...]:
@@ -96,7 +97,8 @@ def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None
         for label, summary in zip(labels, ordered, strict=True)
     )
     base_row = next((row for row in rows if row.summary is base), None)
-    group = Group(ordered[0]["benchmark"], ordered[0]["limit"], rows, base_row)
+    drawn = bool(ordered[0].get("drawn"))
+    group = Group(ordered[0]["benchmark"], ordered[0]["limit"], rows, base_row, drawn=drawn)
     return replace(group, standing=_standing(group, graded or {}))
 
 
@@ -221,11 +223,14 @@ def mean_tokens(summary: Summary) -> str:
 
 
 def title(group: Group, size: int | None = None) -> str:
-    """The benchmark's name with its limit, as "math500, first 50 of 500"; `size` counts the whole benchmark."""
-    if group.limit is None:
-        return group.benchmark
-    whole = f" of {size:,}" if size is not None and size > group.limit else " problems only"
-    return f"{group.benchmark}, first {group.limit:,}{whole}"
+    """The benchmark's name with its limit, as "math500, 50 of 500 drawn"; `size` counts the whole benchmark."""
+    return group.benchmark + (limited(group.limit, size, group.drawn) if group.limit else "")
+
+
+def limited(limit: int, size: int | None, drawn: bool) -> str:
+    """Which problems of a benchmark were used: ", 50 of 500 drawn", or of earlier evaluations ", first 50 of 500"."""
+    whole = f" of {size:,}" if size is not None and size > limit else " problems" if drawn else " problems only"
+    return f", {limit:,}{whole} drawn" if drawn else f", first {limit:,}{whole}"
 
 
 def join_words(words: Sequence[str]) -> str:

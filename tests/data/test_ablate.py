@@ -16,6 +16,7 @@ from data import processes
 from data.ablate import ablate, make_plan, parse_budget
 from data.arms import leave_one_out, read_arm, read_arms
 from data.budget import with_budget
+from data.content import benchmark_files
 from data.recipe import read_recipe
 from data.steps import run_cell
 from eval.files import read_mapping
@@ -383,6 +384,13 @@ def test_arms_of_one_name_can_be_told_apart_by_another(project):
 )
 def test_a_budget_is_a_number_of_tokens(text, tokens):
     assert parse_budget(text) == tokens
+
+
+@pytest.mark.parametrize("name", ["b.jsonl", "b.csv", "b.parquet.gz"])
+def test_a_benchmark_in_any_format_decides_a_score(name, tmp_path):
+    (tmp_path / name).touch()
+    asked = ("--benchmark", "a,b", "--benchmarks-dir", str(tmp_path), "--limit", "5")
+    assert benchmark_files(asked) == [tmp_path / name]
 
 
 @pytest.mark.parametrize("text", ["5000", "tokens=", "tokens=0", "tokens=-3", "tokens=1e6", "steps=4"])

@@ -112,6 +112,20 @@ def test_the_json_of_a_data_set_is_the_interface(instruments, tmp_path, monkeypa
     assert main(["audit", "set.jsonl", *arguments[:4]]) == 0
 
 
+def test_a_foreign_file_beside_benchmarks_is_named_once(tmp_path, monkeypatch, capfd, tokenizer_folder):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "set.jsonl", clean())
+    benchmarks = tmp_path / "benchmarks"
+    benchmarks.mkdir()
+    write(benchmarks / "bench.jsonl", [{"problem": clean()[0]["messages"][0]["content"], "answer": "1"}])
+    (benchmarks / "manifest.json").write_text('{"name": "set"}')
+    arguments = ["--benchmarks-dir", str(benchmarks), "--tokenizer", str(tokenizer_folder), "--json"]
+    assert main(["audit", "set.jsonl", *arguments]) == 0
+    said = capfd.readouterr()
+    assert said.err.count("manifest.json (problem is None") == 1
+    assert json.loads(said.out)["contamination"]["bench"]["exact"] == 1
+
+
 def test_every_kind_of_file_gives_the_same_figures(instruments, tmp_path):
     from datasets import Dataset, DatasetDict
 

@@ -198,3 +198,19 @@ def test_a_build_that_was_killed_leaves_nothing_that_looks_finished_and_the_next
     (remains / "train.jsonl").write_text("{}")
     made = run(capsys, recipe("", sums=problems(20)), "--out", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"build.log", Path(made["folder"]).name}
+
+
+def test_a_foreign_file_beside_benchmarks_is_named_once(recipe, tmp_path, capfd):
+    benchmarks = tmp_path / "benchmarks"
+    benchmarks.mkdir()
+    rows = problems(60)
+    (benchmarks / "sums.csv").write_text(f'problem,answer\n"{rows[0]["problem"]}",1\n')
+    (benchmarks / "train.jsonl").write_text('{"id": "x", "answer": "5", "messages": []}\n')
+    path = recipe("  - decontaminate\n", sums=rows)
+    assert (
+        main(["build", str(path), "--out", str(tmp_path / "out"), "--benchmarks-dir", str(benchmarks), "--json"]) == 0
+    )
+    said = capfd.readouterr()
+    (manifest,) = (tmp_path / "out").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["benchmarks"].keys() == {"sums"}
+    assert said.err.count("train.jsonl (problem is None") == 1

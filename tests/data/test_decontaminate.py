@@ -90,3 +90,13 @@ def test_a_row_of_megabytes_is_bounded(piece, index):
 def test_a_folder_of_benchmarks_that_is_none_is_named(tmp_path):
     with pytest.raises(UserError, match="is no folder; --benchmarks-dir names one"):
         load_problems(tmp_path / "nowhere")
+
+
+def test_a_foreign_file_beside_benchmarks_is_left_out(tmp_path):
+    (tmp_path / "sums.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n')
+    (tmp_path / "train.jsonl").write_text('{"id": "x", "answer": "5", "messages": []}\n')
+    (tmp_path / "manifest.json").write_text("{}")
+    assert [(one.benchmark, one.problem) for one in load_problems(tmp_path)] == [("sums", "1 + 1?")]
+    (tmp_path / "sums.jsonl").write_text('{"problem": "1 + 1?", "answer": "2"}\n{"problem": "1 +')
+    with pytest.raises(UserError, match=r"sums\.jsonl:2"):
+        load_problems(tmp_path)

@@ -281,6 +281,7 @@ def test_a_problem_of_a_benchmark_among_the_training_rows_is_named(folder, tmp_p
     benchmarks = tmp_path_factory.mktemp("benchmarks")
     lines = [{"id": str(number), "problem": f"WHAT is  2 + {number}?", "answer": "5"} for number in (98, 99, 100)]
     (benchmarks / "sums.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (benchmarks / "manifest.json").write_text("{}")
     (found,) = rows.findings(folder / "dataset", tests=lint.tests(benchmarks))
     assert found.check == "benchmark-leak" and "2 of the 3 problems of sums" in found.problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,13 +53,35 @@ def test_a_line_separator_inside_a_text_ends_no_line(write: Callable[..., Path])
     assert [found.problem for found in load("sums", write(row, SUM)).problems] == [problem, "1 + 1?"]
 
 
-def test_a_limit_takes_the_first_problems_and_is_another_benchmark(write: Callable[..., Path]) -> None:
+def test_a_limited_benchmark_is_another_one(write: Callable[..., Path]) -> None:
     folder = write(SUM, PRODUCT)
     whole, limited = load("sums", folder), load("sums", folder, limit=1)
-    assert [problem.id for problem in limited.problems] == ["a"]
+    assert len(limited.problems) == 1
     assert limited.sha256 != whole.sha256
     assert limited.available == whole.available == 2
     assert load("sums", folder, limit=9) == whole
+
+
+BY_SUBJECT = [
+    json.dumps({"id": f"{subject}{number}", "problem": f"{subject} {number}?", "answer": "1", "subject": subject})
+    for subject in ("algebra", "geometry", "number theory", "counting")
+    for number in range(50)
+]
+
+
+def test_a_limit_draws_from_the_whole_file(write: Callable[..., Path]) -> None:
+    drawn = load("sums", write(*BY_SUBJECT), limit=40).problems
+    counts = Counter(problem.subject for problem in drawn)
+    assert len(drawn) == 40 and len(counts) == 4 and min(counts.values()) >= 5
+
+
+def test_a_draw_is_nested_in_file_order_and_independent_of_it(write: Callable[..., Path]) -> None:
+    folder = write(*BY_SUBJECT)
+    whole, few, more = ([problem.id for problem in load("sums", folder, limit).problems] for limit in (None, 20, 60))
+    assert few == [id_ for id_ in whole if id_ in set(few)]
+    assert set(few) < set(more)
+    turned = [problem.id for problem in load("sums", write(*reversed(BY_SUBJECT)), limit=20).problems]
+    assert turned == few[::-1]
 
 
 # A change of the file -> is it another benchmark?
@@ -84,15 +107,19 @@ def test_the_sha_follows_ids_texts_answers_and_order(
 BAD_LINES = {
     "not JSON": ([SUM, "{'id': 1}"], ("sums.jsonl:2", "is not JSON", "one object a line")),
     "JSON cut off": ([SUM, PRODUCT[:30]], ("sums.jsonl:2", "is not JSON")),
-    "a byte order mark": (["\ufeff" + SUM], ("sums.jsonl:1", "is not JSON", "BOM")),
     "nested without end": (["[" * 100_000], ("sums.jsonl:1", "is not JSON")),
     "half a surrogate pair": ([SUM.replace("1 + 1", "\\ud800")], ("sums.jsonl:1", "surrogates")),
     "no object": (["[1, 2]"], ("sums.jsonl:1", "[1, 2]", "is not an object")),
-    "no id": (['{"problem": "1 + 1?", "answer": "2"}'], ("sums.jsonl:1", "id is None", "must be a string")),
     "no problem": ([SUM, "", '{"id": "x", "answer": "2"}'], ("sums.jsonl:3", "problem is None")),
     "no answer": (['{"id": "x", "problem": "1 + 1?"}'], ("sums.jsonl:1", "answer is None")),
-    "a number for an answer": ([SUM.replace('"2"', "2")], ("sums.jsonl:1", "answer is 2; it must be a string")),
-    "an id twice": ([SUM, PRODUCT, SUM], ("sums.jsonl:3", "id 'a' comes twice")),
+    "a null answer": ([SUM, PRODUCT.replace('"6"', "null")], ("sums.jsonl:2", "answer is None; it must be a text")),
+    "NaN for an answer": ([SUM, PRODUCT.replace('"6"', "NaN")], ("sums.jsonl:2", "answer is nan")),
+    "an object for an answer": ([SUM, PRODUCT.replace('"6"', '{"x": 6}')], ("sums.jsonl:2", "answer is {'x': 6}")),
+    "a list of lists": ([SUM, PRODUCT.replace('"6"', "[[1, 2], [3, 4]]")], ("sums.jsonl:2", "answer is [[1, 2]")),
+    "an empty list": ([SUM, PRODUCT.replace('"6"', "[]")], ("sums.jsonl:2", "answer is []")),
+    "a blank problem": ([SUM, PRODUCT.replace("2 * 3?", " ")], ("sums.jsonl:2", "problem is ' '; it must be a text")),
+    "an id twice": ([SUM, PRODUCT, SUM], ("sums.jsonl:3", "id 'a' comes twice", "sums.jsonl:1", "made from the text")),
+    "a pointer of Git LFS": (["version https://git-lfs.github.com/spec/v1"], ("sums.jsonl", "git lfs pull")),
     "nothing": ([], ("benchmark sums is empty", "id, problem and answer")),
     "blank lines only": (["", ""], ("benchmark sums is empty",)),
 }

@@ -142,6 +142,18 @@ def test_only_equal_conditions_are_paired_and_what_differs_is_said(reports: Path
     assert "make eval CKPT=short BENCH=sums MAX_TOKENS=512 ENGINE=vllm" in str(error.value)
 
 
+def test_the_first_problems_are_not_paired_with_drawn_ones(reports: Path) -> None:
+    first = {"name": "math", "n": 60, "limit": 20, "file": "benchmarks/math-20.jsonl"}
+    write_evaluation(reports, "old", {1}, name="math", n=20, benchmark=first | {"sha256": "first"})
+    write_evaluation(reports, "new", {1}, name="math", n=20, benchmark=first | {"sha256": "drawn", "drawn": True})
+    with pytest.raises(UserError) as error:
+        one(reports, "old", "new")
+    assert "(limit first 20 against drawn 20, problems with sha256 first against drawn)" in str(error.value)
+    assert "measure both as A was, on 20 problems drawn: make eval CKPT='old new' BENCH=math" in str(error.value)
+    with pytest.raises(UserError, match=r"measure B as A was: make eval CKPT=old BENCH=math .*LIMIT=20"):
+        one(reports, "new", "old")
+
+
 def test_a_benchmark_that_cannot_be_paired_is_left_out_and_said_unless_it_was_asked_for(reports: Path) -> None:
     write_evaluation(reports, "base", {1}, name="words", n=20)
     write_evaluation(reports, "checkpoints/demo/checkpoint-20", {1}, name="words", n=30)

@@ -218,6 +218,20 @@ def test_an_ungradable_reference_exits_with_1_and_says_which(place: Path, cli: C
     )
 
 
+def test_answers_read_out_of_solutions_are_said_once_and_scored(place: Path, cli: Cli, use_engine: Any) -> None:
+    use_engine()
+    golds = ["2+2=4\n#### 4", "It is 4, so \\boxed{3} is out and \\boxed{4} it is", "The answer is 4.", "so \\boxed{4"]
+    rows = [{"id": f"p{n}", "problem": f"{n}?", "answer": gold} for n, gold in enumerate(golds)]
+    (place / "bench" / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = cli(*run_on("model", "sums", "--json"))
+    assert done.code == 1
+    (row,) = json.loads(done.out)
+    assert row["statuses"] == {"correct": 3, "unparsed_gold": 1} and row["strict"] == 0.75
+    for words in ("what follows ####", "the last box", "what it announces", "no answer can be read in 1 of 4 problems"):
+        assert done.err.count(words) == 1
+    assert "p3 'so" not in done.out and "'p3' 'so" in done.err
+
+
 def test_an_engine_that_fails_is_one_sentence_and_its_traceback_is_in_the_log(
     place: Path, cli: Cli, use_engine: Any
 ) -> None:

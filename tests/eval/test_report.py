@@ -234,6 +234,12 @@ def test_a_limit_is_in_the_title() -> None:
     assert title(make_group([make_summary(10, 10)])) == "synthetic-test"
 
 
+def test_a_title_tells_problems_that_were_drawn_from_the_first_ones() -> None:
+    group = make_group([make_summary(10, 10, n=50, limit=50) | {"drawn": True}])
+    assert title(group) == "synthetic-test, 50 problems drawn"
+    assert title(group, size=1319) == "synthetic-test, 50 of 1,319 drawn"
+
+
 # Tables
 
 

@@ -91,6 +91,18 @@ def test_an_arm_that_lacks_a_seed_is_compared_by_those_it_has(tmp_path: Path) ->
     assert as_json(found)["failed"] == {"wrong seed 1": "preflight stops this run"}
 
 
+def test_cells_on_other_problems_are_said(tmp_path: Path) -> None:
+    folder = write_ablation(tmp_path / "reports", {"clean": (80,), "wrong": (60,)})
+    assert not [said for said in load_ablation(folder).tables[0].sentences if "same problems" in said]
+    key = json.loads((folder / CELLS).read_text())["cells"][1]["keys"]["synthetic-test"]["16"]
+    manifest = tmp_path / "reports" / key / "manifest.json"
+    other = json.loads(manifest.read_text())
+    other["benchmark"]["sha256"] = "other"
+    manifest.write_text(json.dumps(other))
+    (said,) = [said for said in load_ablation(folder).tables[0].sentences if "same problems" in said]
+    assert "120 ids are common to all" in said and "run the ablation again" in said
+
+
 def test_what_the_store_lost_is_no_result(tmp_path: Path) -> None:
     folder = write_ablation(tmp_path / "reports")
     for done in (tmp_path / "reports").glob("*/DONE"):

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from eval import store
+from eval.benchmarks import load
 from eval.plan import Options, choose_device
 from eval.provenance import git_commit, installed_versions
 from eval.records import Decoding, UserError
@@ -101,10 +102,12 @@ def test_the_manifest_spells_out_what_went_in(
     assert manifest["inputs"]["engine"] == "fake@1"
     assert manifest["inputs"]["decoding"] == manifest["decoding"] == vars(Decoding(max_tokens=64))
     assert (manifest["benchmark"]["n"], manifest["benchmark"]["limit"], summary["limit"]) == (5, 3, 3)
+    assert manifest["benchmark"]["drawn"] is summary["drawn"] is True
     assert manifest["prompt"]["stop_token_ids"] == [1]
     assert "transformers" in manifest["versions"]
     problems = options.reports / manifest["benchmark"]["file"]
-    assert [line["problem"] for line in store.read_lines(problems)] == list(SUMS)[:3]
+    drawn = load("sums", options.benchmarks_dir, limit=3).problems
+    assert [line["problem"] for line in store.read_lines(problems)] == [problem.problem for problem in drawn]
 
 
 def test_several_checkpoints_and_benchmarks_share_one_engine_and_keep_their_order(

@@ -1,0 +1,223 @@
+"""The rows of a benchmark's file, whatever its format: JSON lines, JSON, CSV, TSV or Parquet, each also as .gz."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eval.benchmark_rows import NotABenchmark, Row, states_problem
+from eval.records import UserError
+
+# Of two files with one name the first format is read.
+FORMATS = (".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".json")
+# Where a JSON object keeps its rows, looked at before its other keys.
+LIST_KEYS = ("data", "rows", "examples", "problems", "questions", "items", "test")
+MAX_CELL_CHARS = 1 << 24  # csv stops at 131,072 by itself, which a solution may exceed
+# How pandas writes a column of floats: with a point in every value.
+FLOAT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
+SPACE = re.compile(r"\s*")
+SHOWN_CHARS = 40
+
+
+def stem(path: Path) -> str:
+    """The benchmark's name in a file's name; "" where no format is known."""
+    return path.name[: -len(extension)] if (extension := extension_of(path)) else ""
+
+
+def extension_of(path: Path) -> str:
+    """.jsonl, .csv.gz and so on, in lower case; "" where no format is known."""
+    name = path.name.lower()
+    packed = ".gz" if name.endswith(".gz") else ""
+    plain = name.removesuffix(".gz")
+    known = (suffix for suffix in FORMATS if plain.endswith(suffix) and plain != suffix)
+    return next((suffix + packed for suffix in known), "")
+
+
+def rank(path: Path) -> tuple[int, bool]:
+    """Sorts the files of one name: the first one is read."""
+    extension = extension_of(path)
+    plain = extension.removesuffix(".gz")
+    return FORMATS.index(plain) if plain else len(FORMATS), extension.endswith(".gz")
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """(place, row) for every row; the place is what a message names.
+
+    Raises UserError for a damaged file, and for a row that is no object.
+    """
+    format_ = extension_of(path).removesuffix(".gz")
+    try:
+        if format_ == ".parquet":
+            yield from _parquet_rows(path)
+        elif format_ in (".csv", ".tsv"):
+            yield from _csv_rows(_text(path), path, format_)
+        else:
+            yield from _json_rows(_text(path), path)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
+        kind = "Parquet" if format_ == ".parquet" else f"UTF-8 text ({format_})"
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); it must be {kind}, gzipped if it ends in .gz."
+        ) from None
+
+
+def _bytes(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
+
+
+def _text(path: Path) -> str:
+    content = _bytes(path)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`).")
+    if content.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`.")
+    return content.decode("utf-8-sig")
+
+
+# JSON
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
+    # Not splitlines(): U+2028 inside a string is no line end.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    stated = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if (rows := _whole(text, stated)) is None:
+        for number, line in stated:
+            yield f"{path}:{number}", _parsed_line(line, f"{path}:{number}")
+        return
+    for number, row in enumerate(rows, start=1):
+        place = f"{path}, row {number}"
+        yield place, _object(row, place, repr(row)[:SHOWN_CHARS])
+
+
+def _whole(text: str, lines: list[tuple[int, str]]) -> list[Any] | None:
+    """The rows of an array, of an object that holds them, or of objects over several lines; None for one a line."""
+    begins = text.lstrip()[:1]
+    if begins not in ("[", "{") or (begins == "{" and len(lines) > 1 and _decoded(lines[0][1])):
+        return None
+    values = _decoded(text)
+    if len(values) != 1:
+        return values or None
+    (value,) = values
+    if isinstance(value, list):
+        return value if not value or any(isinstance(row, dict) for row in value) else None
+    rows = _rows_in(value)
+    return None if rows == [value] and len(lines) == 1 else rows
+
+
+def _decoded(text: str) -> list[Any]:
+    """The JSON values that stand in `text`, one after the other; [] where any of it is not JSON."""
+    decoder, found, place = json.JSONDecoder(), [], len(text) - len(text.lstrip())
+    try:
+        while place < len(text):
+            value, end = decoder.raw_decode(text, place)
+            found.append(value)
+            place = SPACE.match(text, end).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError):
+        return []
+    return found
+
+
+def _rows_in(value: Row) -> list[Any]:
+    """The rows that an object holds: a list, columns, or objects by id. An object that holds none is a row itself."""
+    if states_problem(value):
+        return _from_columns(value) or [value]
+    for key in (*LIST_KEYS, *value):
+        rows = value.get(key)
+        if isinstance(rows, dict) and states_problem(rows) and (found := _from_columns(rows)):
+            return found
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+            inner = [row.get("row", row) if isinstance(row, dict) else row for row in rows]
+            if isinstance(inner[0], dict) and states_problem(inner[0]):
+                return inner
+    by_id = [{"id": key, **row} for key, row in value.items() if isinstance(row, dict) and states_problem(row)]
+    return by_id if by_id and len(by_id) == len(value) else [value]
+
+
+def _from_columns(value: Row) -> list[Row]:
+    """{"problem": [...], "answer": [...]}, or what pandas writes, {"problem": {"0": ...}}, as rows; [] for a row."""
+    lists = all(isinstance(column, list) for column in value.values())
+    if not lists and not all(isinstance(column, dict) and "0" in column for column in value.values()):
+        return []
+    columns = [list(column.values()) if isinstance(column, dict) else column for column in value.values()]
+    if len({len(column) for column in columns}) != 1 or len(columns) < 2:
+        return []
+    return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _parsed_line(line: str, place: str) -> Row:
+    shown = line[:SHOWN_CHARS]
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        if not line.lstrip().startswith(("{", "[")):
+            raise NotABenchmark(place, f"{shown!r}… is not JSON ({error})") from None
+        raise UserError(f"{place}: {shown!r}… is not JSON ({error}); write one object a line.") from None
+    return _object(row, place, shown)
+
+
+def _object(row: Any, place: str, shown: str) -> Row:
+    if not isinstance(row, dict):
+        raise NotABenchmark(place, f"{shown!r}… is not an object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except ValueError as error:  # half a character, such as \ud800, is JSON but no text
+        raise UserError(f"{place}: {shown!r}… is not text ({error}); write whole characters.") from None
+    return row
+
+
+# Tables
+
+
+def _csv_rows(text: str, path: Path, format_: str) -> Iterator[tuple[str, Row]]:
+    csv.field_size_limit(MAX_CELL_CHARS)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text, format_), strict=True)
+    rows = []
+    for row in reader:
+        place = f"{path}:{reader.line_num}"
+        if None in row or None in row.values():
+            raise UserError(f"{place}: this row has more or fewer cells than the header; quote cells with commas.")
+        if any(cell.strip() for cell in row.values()):
+            rows.append((place, row))
+    floats = [column for column in reader.fieldnames or () if _is_float(row[column] for _, row in rows)]
+    for place, row in rows:
+        yield place, row | {column: row[column].strip().removesuffix(".0") for column in floats}
+
+
+def _delimiter(text: str, format_: str) -> str:
+    """The one that splits the header into most cells; spreadsheets of some countries write semicolons."""
+    header = text.split("\n", 1)[0]
+    return "\t" if format_ == ".tsv" else max(",;\t", key=header.count)
+
+
+def _is_float(cells: Iterator[str]) -> bool:
+    """Whether every value of a column is a float as pandas writes them, so that 5.0 stands for 5."""
+    stated = [cell.strip() for cell in cells if cell.strip()]
+    return bool(stated) and all(map(FLOAT.fullmatch, stated))
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    # Imported late: most benchmarks are text.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content, number = _bytes(path), 0
+    if not content.startswith(b"PAR1"):
+        raise NotABenchmark(path, "it does not begin as Parquet")
+    try:
+        table = pq.ParquetFile(io.BytesIO(content))
+        for batch in table.iter_batches(batch_size=1000):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}, row {number}", row
+    except pa.ArrowException as error:
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); it must be Parquet, gzipped if it ends in .gz."
+        ) from None

@@ -1,0 +1,63 @@
+"""What a person should know of a benchmark before its score: answers read out of longer texts, sentences, duplicates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+
+from eval.golds import SENTENCE
+from eval.records import Benchmark, Problem
+
+SHOWN_CHARS = 80
+
+
+def remarks(benchmark: Benchmark) -> list[tuple[str, bool]]:
+    """(a sentence with its count and an example, whether it tells of answers that cannot be used); [] where all is plain."""
+    return [*_gold_remarks(benchmark), *_duplicate_remarks(benchmark)]
+
+
+def show_remarks(said: Iterable[tuple[str, bool]], console: Console) -> None:
+    """One line each, red where answers cannot be used."""
+    for sentence, red in said:
+        console.print(printable(sentence), markup=False, soft_wrap=True, style="bold red" if red else None)
+
+
+def _gold_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
+    kinds = {reading.how: reading for reading in reversed(benchmark.readings)}
+    for how, count in Counter(reading.how for reading in benchmark.readings).items():
+        first, where = kinds[how], f"in {count:,} of {len(benchmark.problems):,} problems"
+        shown = f"such as {first.id!r} {shortened(first.stated)}"
+        if first.answer is None:
+            fix = "these are left out of the accuracy; state the answer alone"
+            yield f"{benchmark.name}: no answer can be read {where} ({how}), {shown}; {fix}.", True
+        elif how == SENTENCE:
+            yield (
+                f"{benchmark.name}: the answer is a sentence {where}, which only the same words match, {shown}.",
+                False,
+            )
+        else:
+            yield f"{benchmark.name}: the answer is {how} {where}, {shown}: read as {shortened(first.answer)}.", False
+
+
+def _duplicate_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
+    answers: dict[str, list[Problem]] = {}
+    for problem in benchmark.problems:
+        answers.setdefault(problem.problem, []).append(problem)
+    again = [same for same in answers.values() if len(same) > 1]
+    if again:
+        differ = sum(len({problem.answer for problem in same}) > 1 for same in again)
+        ids = " and ".join(repr(problem.id) for problem in again[0][:2])
+        but = f", {differ:,} of them with different answers" if differ else ""
+        yield f"{benchmark.name}: duplicated problems: {len(again):,}{but}, such as {ids}.", False
+
+
+def printable(text: str) -> str:
+    """One line without control characters: names of files and of columns may hold any."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def shortened(text: str) -> str:
+    """A text as Python writes it, without control characters; of a long one its beginning and its end."""
+    return repr(text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS // 2]} … {text[-SHOWN_CHARS // 2 :]}")
