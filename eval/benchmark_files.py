@@ -1,4 +1,4 @@
-"""The rows of a benchmark's file, whatever its format: JSON lines, JSON, CSV, TSV or Parquet, each also as .gz."""
+"""The rows of a benchmark's file: JSON lines, JSON, CSV, TSV or Parquet, each also as .gz."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eval.benchmark_rows import NotABenchmark, Row, states_problem
+from eval.benchmark_rows import NotABenchmark, Row, check_shape, states_problem
 from eval.records import UserError
 
 # Of two files with one name the first format is read.
@@ -98,7 +98,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _whole(text: str, lines: list[tuple[int, str]]) -> list[Any] | None:
-    """The rows of an array, of an object that holds them, or of objects over several lines; None for one a line."""
+    """The rows of an array, of an object with them, or of objects over several lines; else None."""
     begins = text.lstrip()[:1]
     if begins not in ("[", "{") or (begins == "{" and len(lines) > 1 and _decoded(lines[0][1])):
         return None
@@ -126,7 +126,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _rows_in(value: Row) -> list[Any]:
-    """The rows that an object holds: a list, columns, or objects by id. An object that holds none is a row itself."""
+    """The rows that an object holds: a list, columns, or objects by id; else it is a row itself."""
     if states_problem(value):
         return _from_columns(value) or [value]
     for key in (*LIST_KEYS, *value):
@@ -142,7 +142,7 @@ def _rows_in(value: Row) -> list[Any]:
 
 
 def _from_columns(value: Row) -> list[Row]:
-    """{"problem": [...], "answer": [...]}, or what pandas writes, {"problem": {"0": ...}}, as rows; [] for a row."""
+    """{"problem": [...]}, or what pandas writes, {"problem": {"0": ...}}, as rows; [] for a row."""
     lists = all(isinstance(column, list) for column in value.values())
     if not lists and not all(isinstance(column, dict) and "0" in column for column in value.values()):
         return []
@@ -179,6 +179,8 @@ def _object(row: Any, place: str, shown: str) -> Row:
 def _csv_rows(text: str, path: Path, format_: str) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(MAX_CELL_CHARS)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text, format_), strict=True)
+    if reader.fieldnames:  # before a fault in the rows of another table
+        check_shape(dict.fromkeys(reader.fieldnames), f"{path}:1")
     rows = []
     for row in reader:
         place = f"{path}:{reader.line_num}"
@@ -192,13 +194,13 @@ def _csv_rows(text: str, path: Path, format_: str) -> Iterator[tuple[str, Row]]:
 
 
 def _delimiter(text: str, format_: str) -> str:
-    """The one that splits the header into most cells; spreadsheets of some countries write semicolons."""
+    """What splits the header into most cells: spreadsheets of some countries write semicolons."""
     header = text.split("\n", 1)[0]
     return "\t" if format_ == ".tsv" else max(",;\t", key=header.count)
 
 
 def _is_float(cells: Iterator[str]) -> bool:
-    """Whether every value of a column is a float as pandas writes them, so that 5.0 stands for 5."""
+    """Whether a column is one of floats as pandas writes them, so that 5.0 stands for 5."""
     stated = [cell.strip() for cell in cells if cell.strip()]
     return bool(stated) and all(map(FLOAT.fullmatch, stated))
 

@@ -1,4 +1,4 @@
-"""What a person should know of a benchmark before its score: answers read out of longer texts, sentences, duplicates."""
+"""What to know of a benchmark before its score: answers read out of texts, and duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN_CHARS = 80
 
 
 def remarks(benchmark: Benchmark) -> list[tuple[str, bool]]:
-    """(a sentence with its count and an example, whether it tells of answers that cannot be used); [] where all is plain."""
+    """(a sentence with count and example, whether it tells of answers that cannot be used), …"""
     return [*_gold_remarks(benchmark), *_duplicate_remarks(benchmark)]
 
 
@@ -59,5 +59,5 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text as Python writes it, without control characters; of a long one its beginning and its end."""
+    """A text as Python writes it, without control characters; of a long one both ends."""
     return repr(text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS // 2]} … {text[-SHOWN_CHARS // 2 :]}")

@@ -1,6 +1,6 @@
-"""One row of a benchmark under the names that people give its columns: the problem's text, its stated answers, its id.
+"""One row of a benchmark under the names that people give its columns: problem, answers, id.
 
-Names are read without regard to case. What a row states is not judged here: `eval.golds` reads answers out of it.
+The case of names does not matter. What a row states is not judged here: `eval.golds` reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ WHOLE_FLOAT = 1 << 53  # above it a float is no exact whole number
 
 
 class NotABenchmark(UserError):
-    """The file holds something else: its first row is no row, or states no problem or no answer. `reason` says which."""
+    """The file holds something else: its first row states no problem or no answer, or is no row.
+
+    `reason` says which, without the place.
+    """
 
     def __init__(self, place: object, reason: str) -> None:
         super().__init__(f"{place}: {reason}; a benchmark is {MADE_OF}.")
@@ -41,7 +44,7 @@ class NotABenchmark(UserError):
 
 @dataclass(frozen=True)
 class Stated:
-    """What a row says. `answers` are (column, text) in the order of trust; "" is an answer that was left blank."""
+    """What a row says. `answers` are (column, text) in the order of trust; "" was left blank."""
 
     place: str
     id: str | None
@@ -86,7 +89,10 @@ def read_row(row: Row, place: str) -> Stated:
 
 
 def as_text(value: Any, place: str, key: str) -> str | None:
-    """A value as the text that it stands for: 5.0 as "5", a list as its items with commas; None for null and NaN."""
+    """The text that a value stands for: "5" for 5.0, "1, 2" for a list; None for null and NaN.
+
+    Raises UserError for what is no text, number or list of them.
+    """
     if isinstance(value, list) and not any(isinstance(item, list) and len(item) > 1 for item in value):
         return ", ".join(text for item in value if (text := as_text(item, place, key))) or None
     if value is None or isinstance(value, str | bool | int | float | Decimal):
@@ -113,7 +119,7 @@ def _about(value: Any) -> str | None:
 
 
 def _named(row: Mapping[str, Any]) -> Row:
-    """The row with its column names in lower case; of two that become one, the one that was lower case already."""
+    """The row with column names in lower case; of two that become one, the one that was."""
     named: Row = {}
     for key, value in row.items():
         name = str(key).strip().lower().replace(" ", "_").replace("-", "_")
@@ -138,8 +144,9 @@ def _before(named: Row) -> list[str]:
 
 
 def _choices(named: Row) -> Sequence[str]:
-    listed = (named[key] for key in CHOICE_KEYS if isinstance(named.get(key), list))
-    return [str(choice) for choice in next(listed, [])]
+    listed = [named[key] for key in CHOICE_KEYS if isinstance(named.get(key), list)]
+    texts = [_simple(choice) for choice in listed[0]] if listed else []
+    return [text for text in texts if text] if all(texts) else []
 
 
 def _listed(choices: Sequence[str], named: Row) -> str:
@@ -154,7 +161,7 @@ def _listed(choices: Sequence[str], named: Row) -> str:
 
 
 def _answers(named: Row, choices: Sequence[str], place: str) -> tuple[tuple[tuple[str, str], ...], bool]:
-    """((column, text), …) of what is stated, and whether the first is a list of several answers."""
+    """((column, text), …) of what is stated, and whether the first is a list of several."""
     stated = {key: named[key] for key in ANSWER_KEYS if key in named}
     if isinstance(reward := named.get("reward_model"), dict):
         stated["ground_truth"] = reward.get("ground_truth")
@@ -180,7 +187,7 @@ def _letter(value: Any, choices: Sequence[str]) -> str:
 
 
 def _one_of(value: Any) -> str:
-    """The first of several ways to write one answer; "" for several answers, of which all are asked for."""
+    """The first of several ways to write one answer; "" for several answers, all asked for."""
     if not isinstance(value, list) or len(value) < 2 or not all(isinstance(item, str) and item for item in value):
         return ""
     equal = grade_answers([(item, value[0]) for item in value[1:]])

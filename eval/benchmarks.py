@@ -1,7 +1,8 @@
 """Test sets: a table of those known by name, and a reader for files of your own.
 
-A file is NAME.jsonl with one object a line: problem, answer, and optionally id, subject, level, source. Other formats
-and names of columns are read too: see `benchmark_files` and `benchmark_rows`, and `golds` for what counts as the answer.
+A file is NAME.jsonl with one object a line: problem, answer, and optionally id, subject, level,
+source. Other formats and names of columns are read too: see `benchmark_files` and
+`benchmark_rows`, and `golds` for what counts as the answer.
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ HUB = {
 
 
 def load(name: str, folder: Path | None = None, limit: int | None = None) -> Benchmark:
-    """The benchmark `name` out of `folder` if given, else the hub's; `limit` problems of it, drawn by their content.
+    """The benchmark `name` out of `folder` if given, else the hub's; of these `limit` problems drawn.
 
-    Raises UserError for an unknown name (with the nearest known one), a bad row (with its place), or a wrong count.
+    Raises UserError for an unknown name (with the nearest one), a bad row (with its place), or a
+    wrong count.
     """
     found, readings = _from_file(_find_file(name, folder), name) if folder else (list(_from_hub(name)), [])
     if not found:
@@ -73,19 +75,22 @@ def load(name: str, folder: Path | None = None, limit: int | None = None) -> Ben
 
 
 def draw(problems: Sequence[Problem], limit: int | None) -> list[Problem]:
-    """`limit` problems by the hash of text and id, in file order: files are sorted by subject, and 100 are part of 200."""
-    order = sorted(problems, key=lambda problem: hashlib.sha256(f"{problem.problem}\0{problem.id}".encode()).digest())
+    """`limit` problems by a hash of their text and id, in file order; 100 are part of 200.
+
+    Files are often sorted: the first ones of MATH are all algebra.
+    """
+    order = sorted(problems, key=lambda one: hashlib.sha256(f"{one.problem}\0{one.id}".encode()).digest())
     drawn = {problem.id for problem in order[:limit]}
     return [problem for problem in problems if problem.id in drawn]
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """Names that `load` knows: the benchmarks in `folder`, or the hub's table. Raises UserError where there is no folder."""
+    """Names that `load` knows: those in `folder`, or the hub's table. Raises UserError for no folder."""
     return sorted(HUB) if folder is None else survey(folder)[0]
 
 
 def survey(folder: Path) -> tuple[list[str], list[str]]:
-    """(names of the benchmarks in `folder`, damaged and empty ones too; its other files, each with the reason)."""
+    """(names of the benchmarks in `folder`, damaged ones too; its other files with the reason)."""
     found, others = files(folder)
     known = []
     for name, path in sorted(found.items()):
@@ -131,7 +136,10 @@ def ungradable(benchmark: Benchmark) -> list[tuple[Problem, str]]:
 
 
 def files(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """(the file of each name, other files with the reason); hidden files and folders are neither. Raises UserError."""
+    """(the file of each name, other files with the reason); hidden ones and folders are neither.
+
+    Raises UserError where there is no such folder.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; --benchmarks-dir names one that holds NAME.jsonl, NAME.csv and so on.")
     found: dict[str, Path] = {}
@@ -178,7 +186,7 @@ def _from_file(path: Path, name: str) -> tuple[list[Problem], list[Reading]]:
 
 
 def _ids(rows: Iterable[Stated]) -> list[str]:
-    """The id of each row; one that states none gets a hash of its text, a second one with that text -2 behind it.
+    """The id of each row; without one a hash of its text, with -2 behind it for a second such row.
 
     Raises UserError where a stated id comes twice: predictions are kept and paired by it.
     """

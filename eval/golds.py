@@ -1,7 +1,8 @@
-r"""The answer in what a benchmark states as one: a whole solution, a list in quotes, or nothing that can be read.
+r"""The answer in what a benchmark states as one: a whole solution, a list in quotes, or nothing.
 
-What the grader reads as it stands is left alone, `\boxed{5}` and `$5$` too. Read out of a longer text are, in this order:
-the last box, what follows `####`, what the text announces ("The answer is 5."), and what `<answer>` encloses.
+What the grader reads as it stands is left alone, `\boxed{5}` and `$5$` too. Read out of a longer
+text is the last box, else the last of these: what follows `####`, what the text announces ("The
+answer is 5."), and what `<answer>` encloses.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from graders import gold_from_solution
 from graders.boxed import SOLUTION_BOX, brace_depth, solution_boxes
 from graders.ladder import is_usable_gold
 
-# Where so many of a benchmark's answers are sentences, it states solutions. Of College Math's 8 % are sentences, which
-# answer a question in words; of 17 other sets hardly any.
+# Where so many of a benchmark's answers are sentences, it states solutions. Of College Math's 8 %
+# are sentences, which answer a question in words; of 17 other sets hardly any.
 WORKED_SHARE = 0.1
 SENTENCE = "a sentence"  # how an answer is read that is one, and stays as it is
-LONGEST_CHARS = 10_000  # of a text in which marks and words are looked for: the time of some patterns is quadratic
+# Of a text in which marks and words are looked for: the time of some patterns is quadratic.
+LONGEST_CHARS = 10_000
 # What programs write where there is no value.
 NOTHING = {"None", "NaN", "nan", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"}
 MARK = re.compile(r"(?<!#)####(?!#)")
 ANNOUNCED = re.compile(
-    r"\bans(?:wers?)?(?:\s+(?:to|of|for)\s[^.\n:=]{1,80}?)?(?:\*\*)?\s*(?:\b(?:is|are|equals|would be|will be)\b\s*:?|[:=])",
+    r"\bans(?:wers?)?(?:\s+(?:to|of|for)\s[^.\n:=]{1,80}?)?(?:\*\*)?\s*"
+    r"(?:\b(?:is|are|equals|would be|will be)\b\s*:?|[:=])",
     re.IGNORECASE,
 )
 # What the grader reads past itself, at the beginning of an answer.
@@ -54,7 +57,7 @@ BLOCK = re.compile(r"\$\$.*?\$\$|\\\[.*?\\\]|\\begin\{(\w+\*?)\}.*?\\end\{\1\}",
 def read_golds(rows: Sequence[Stated], ids: Sequence[str]) -> tuple[list[str], list[Reading]]:
     """The reference answers of a benchmark, and a Reading for each that is not what the row states.
 
-    An answer that cannot be read is "", which the grader does not judge, so that it never counts as a wrong output.
+    An answer that cannot be read is "", which the grader does not judge: it never counts as wrong.
     """
     chosen = [_choose(row) for row in rows]
     worked = [answer is not None and is_worked(answer) for answer, _, _ in chosen]
@@ -72,7 +75,7 @@ def read_golds(rows: Sequence[Stated], ids: Sequence[str]) -> tuple[list[str], l
 
 
 def read_gold(stated: str) -> tuple[str | None, str]:
-    """(the answer, where it was found): ("", "") for blanks, (None, why) where none can be read, how "" as it stands."""
+    """(the answer, where it was found); (stated, "") as it stands, (None, why) for nothing to read."""
     text = stated.strip()
     if text in NOTHING:
         return None, "it stands for a missing value"
@@ -92,7 +95,7 @@ def read_gold(stated: str) -> tuple[str | None, str]:
 
 
 def is_worked(text: str) -> bool:
-    """Whether a text reads like part of a solution: several lines, or a sentence with figures or of many words."""
+    """Whether a text reads like a solution: several lines, or a long sentence or one with figures."""
     text = text.strip()[:LONGEST_CHARS]
     if announced := LEAD.match(text):
         text = text[announced.end() :].strip()
@@ -119,14 +122,14 @@ def _choose(row: Stated) -> tuple[str | None, str, str]:
 
 
 def _kept(answer: str | None, stated: str) -> str:
-    """The reference answer to grade by; a stated text that the grader does not judge anyhow stays as it is."""
+    """The reference answer to grade by; what the grader does not judge anyhow stays as it is."""
     if answer is not None:
         return answer
     return "" if is_usable_gold(stated) else stated
 
 
 def _boxed_in_text(text: str) -> bool:
-    """Whether a box with content stands in prose. Several boxes with few words between them are a list."""
+    """Whether a box with content stands in prose; several boxes with few words are a list."""
     boxes = [box for box in solution_boxes(text) if not box.is_empty]
     if not boxes:
         return False
@@ -160,7 +163,7 @@ def _marked(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _trimmed(answer: str) -> str:
-    """An announced answer without what follows it: another line, another sentence, a full stop, emphasis."""
+    """An announced answer without what follows it: a line, a sentence, a full stop, emphasis."""
     answer = answer.replace("**", " ").strip().split("\n")[0]
     answer = SENTENCE_END.split(HOPE.sub("", answer).strip())[0].strip(" *_")
     if answer.endswith(".") and not answer.endswith(".."):

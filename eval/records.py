@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was taken for a problem's answer instead of what is stated; `answer` is None where nothing can be read."""
+    """What was taken for a problem's answer instead of what is stated; None where nothing can be read."""
 
     id: str
     stated: str

@@ -152,7 +152,7 @@ def make_table(record: Mapping[str, Any], benchmark: str, reports: Path) -> Tabl
 
 
 def _on_other_problems(benchmark: str, graded: Sequence[Graded]) -> list[str]:
-    """A sentence where cells were measured on different problems, such as other ones drawn by LIMIT; [] where on the same."""
+    """A sentence where cells were measured on different problems, such as another LIMIT's; else []."""
     if len({one.benchmark_sha for one in graded}) < 2:
         return []
     shared = len(set.intersection(*(set(one.ids) for one in graded)))

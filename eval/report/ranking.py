@@ -228,7 +228,7 @@ def title(group: Group, size: int | None = None) -> str:
 
 
 def limited(limit: int, size: int | None, drawn: bool) -> str:
-    """Which problems of a benchmark were used: ", 50 of 500 drawn", or of earlier evaluations ", first 50 of 500"."""
+    """Which problems were used: ", 50 of 500 drawn", or in earlier evaluations ", first 50 of 500"."""
     whole = f" of {size:,}" if size is not None and size > limit else " problems" if drawn else " problems only"
     return f", {limit:,}{whole} drawn" if drawn else f", first {limit:,}{whole}"
 

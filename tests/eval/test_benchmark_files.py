@@ -77,6 +77,9 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str | None, str, str]]] = {
     "GSM-hard": ({"input": "p", "code": "x", "target": -9867630.0}, (None, "p", "-9867630")),
     "MMLU": ({"question": "p", "choices": ["3", "4"], "answer": 1}, (None, "p\nA) 3 B) 4", "B")),
     "AQuA": ({"question": "p", "options": ["A)21", "B)22"], "correct": "B"}, (None, "p\nA)21 B)22", "B")),
+    "choices that are no texts": ({"question": "p", "choices": [{"text": "3"}], "answer": "B"}, (None, "p", "B")),
+    "choices that are numbers": ({"question": "p", "choices": [3, 4], "answer": "A"}, (None, "p\nA) 3 B) 4", "A")),
+    "a flag for choices": ({"question": "p", "choices": True, "answer": "A"}, (None, "p", "A")),
     "choices that the problem lists": ({"question": "p 3 or 4", "choices": ["3", "4"], "answer": "B"}, (None, "p 3 or 4", "B")),
     "a chat": (
         {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "p"}],
@@ -182,6 +185,8 @@ FOREIGN: dict[str, bytes] = {
     "page.json": b"<!DOCTYPE html>",
     "numbers.json": b"[1, 2]",
     "scores.csv": b"step,accuracy\n5,0.5\n",
+    "ragged.csv": b"results of May\nstep,accuracy\n5,0.5\n",
+    "header.csv": b"step,accuracy\n",
     "weights.parquet": as_parquet([{"x": 1}]),
     "other.parquet": b"no Parquet",
     "outputs.jsonl.gz": gzip.compress(b'{"gold": "5", "output": "so"}\n'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -232,6 +233,21 @@ def test_a_limit_is_in_the_title() -> None:
     assert title(group) == "synthetic-test, first 50 problems only"
     assert title(group, size=1319) == "synthetic-test, first 50 of 1,319"
     assert title(make_group([make_summary(10, 10)])) == "synthetic-test"
+
+
+def test_first_and_drawn_problems_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, make_summary(10, 20, n=50, limit=50), size=120)
+    drawn = write_evaluation(tmp_path, make_summary(10, 30, n=50, limit=50, drawn=True), size=120)
+    manifest = json.loads((drawn / "manifest.json").read_text())
+    manifest["benchmark"] |= {"sha256": "drawn", "drawn": True}
+    (drawn / "manifest.json").write_text(json.dumps(manifest))
+    sections = make_sections(load_evaluations(tmp_path))
+    assert sorted((section.title, len(section.group.rows)) for section in sections) == [
+        ("synthetic-test, 50 of 120 drawn", 1),
+        ("synthetic-test, first 50 of 120", 1),
+    ]
+    page = write_report(tmp_path).read_text()
+    assert "synthetic-test, 50 of 120 drawn" in page and "synthetic-test, first 50 of 120" in page
 
 
 def test_a_title_tells_problems_that_were_drawn_from_the_first_ones() -> None:
