@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
     command.add_argument("--out", type=Path, default=Path("data/built"), help="where <name>-<digest> is made")
     command.add_argument(
-        "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
+        "--benchmarks-dir", type=Path, help="files of benchmarks to decontaminate against, instead of the hub's"
     )
     command.add_argument(
         "--source", action="append", default=[], metavar="NAME=PATH", help="read a source from a copy of it"
@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("audit", help="what a data set teaches, and what it gives away of the benchmarks")
     command.set_defaults(command=audit)
     command.add_argument("dataset", help="JSON lines (.gz), Parquet, a built folder, or one of save_to_disk")
-    command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
+    command.add_argument("--benchmarks-dir", type=Path, help="benchmarks to compare with, instead of the hub's")
     command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
     command.add_argument("--html", type=Path, help="write a page with plots there, too")
     command.add_argument("--json", action="store_true", help="one JSON object on standard output instead of tables")
