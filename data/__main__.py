@@ -189,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("recipe", type=Path, help="a YAML file, such as those in data/recipes")
     command.add_argument("--out", type=Path, default=Path("data/built"), help="where <name>-<digest> is made")
     command.add_argument(
-        "--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to decontaminate against, instead of the hub's"
+        "--benchmarks-dir", type=Path, help="files of benchmarks to decontaminate against, instead of the hub's"
     )
     command.add_argument(
         "--source",
@@ -213,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--columns", action="append", default=[], metavar="problem=…,solution=…", help="which column is what"
     )
-    command.add_argument("--benchmarks-dir", type=Path, help="NAME.jsonl(.gz) to compare with, instead of the hub's")
+    command.add_argument("--benchmarks-dir", type=Path, help="benchmarks to compare with, instead of the hub's")
     command.add_argument("--tokenizer", help="a model's folder or hub id, whose tokens count (default: the demo's)")
     command.add_argument("--html", type=Path, help="write a page with plots there, too")
     command.add_argument("--json", action="store_true", help="one JSON object on standard output instead of tables")
