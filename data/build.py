@@ -41,7 +41,7 @@ SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
     "adapters", "damage", "decontaminate", "dedup", "filters", "mix", "output", "rewrite", "rows", "sources", "synthetic",
-    "text", "tools", "work",
+    "text", "tools", "work", "wrappers",
 )  # fmt: skip
 
 
