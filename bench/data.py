@@ -1,16 +1,16 @@
 """What a build costs against its rows: a recipe with every kind of step over 10,000, 100,000 and 860,000 rows.
 
-The input is the real training files of `shared`, enlarged: each copy has other numbers, names and openings, and its
-problem, solution and box agree. 860,000 rows are about 1.2 GB, as NuminaMath-CoT has. The plot goes to
-reports/data-cost.svg.
+The input is your training files, enlarged: each copy has other numbers, names and openings, and its problem, solution
+and box agree. 860,000 rows are about 1.2 GB, as NuminaMath-CoT has. The plot goes to reports/data-cost.svg.
 
-    python -m bench data
+    BENCH_DATA=<folder of .jsonl or .jsonl.gz files, rows with messages> BENCH_DIR=<folder with benchmarks> python -m bench data
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import re
 import sys
@@ -23,9 +23,9 @@ from matplotlib.figure import Figure
 
 from bench.measure import Row, watched
 from data.synthetic import NAMES
+from eval import benchmarks
 from eval.records import UserError
 
-SHARED = Path("../shared/data")
 PLOT = Path("reports/data-cost.svg")
 SIZES = (10_000, 100_000, 860_000)
 SOURCES = (
@@ -74,7 +74,9 @@ steps:
 
 def rows(sizes: Sequence[int] = SIZES) -> Iterator[Row]:
     """One row a size: seconds, peak memory of all processes together, and the cost of a row beside the smallest size's."""
-    seeds = _real_rows()
+    benchmarks_dir = _folder("BENCH_DIR", "benchmarks, files NAME.jsonl")
+    benchmarks.names(benchmarks_dir)  # raises where there are none, before minutes of work
+    seeds = _real_rows(_folder("BENCH_DATA", "training files, .jsonl or .jsonl.gz with messages"))
     costs: list[tuple[int, float, float]] = []  # rows, seconds, CPU seconds
     with tempfile.TemporaryDirectory(prefix="data-cost-", dir=Path.cwd().parent) as folder:
         path = Path(folder) / "rows.jsonl"
@@ -85,7 +87,7 @@ def rows(sizes: Sequence[int] = SIZES) -> Iterator[Row]:
                 RECIPE.format(rows=count, path=path, kept=min(count, 100_100), cap=max(count // 10, 20_000))
             )
             command = [sys.executable, "-m", "data", "build", str(recipe), "--out", f"{folder}/out"]
-            seconds, cpu_seconds, peak = watched([*command, "--benchmarks-dir", str(SHARED / "benchmarks")])
+            seconds, cpu_seconds, peak = watched([*command, "--benchmarks-dir", str(benchmarks_dir)])
             costs.append((count, seconds, cpu_seconds))
             yield (
                 f"build from {count:,} rows, {size / 1e9:.2f} GB",
@@ -139,13 +141,23 @@ def plot(costs: list[tuple[int, float, float]], path: Path) -> None:
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _real_rows() -> list[dict[str, str]]:
+def _folder(variable: str, holds: str) -> Path:
+    value = os.environ.get(variable)
+    if not value or not Path(value).is_dir():
+        raise UserError(f"{variable} is {value or 'not set'}; {variable}=<folder> names a folder of {holds}.")
+    return Path(value)
+
+
+def _real_rows(folder: Path) -> list[dict[str, str]]:
     found = []
-    for path in sorted((SHARED / "sft").glob("*.jsonl.gz")):
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                problem, solution = (turn["content"] for turn in json.loads(line)["messages"])
+    for path in sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")]):
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    problem, solution = (turn["content"] for turn in json.loads(line)["messages"])
+                except (ValueError, KeyError, TypeError):
+                    raise UserError(f"{path}:{number} has no two `messages`; mend it, or leave the file out.") from None
                 found.append({"problem": problem, "solution": solution})
     if not found:
-        raise UserError(f"{SHARED / 'sft'} holds no .jsonl.gz files; this benchmark enlarges real training files.")
+        raise UserError(f"{folder} holds no rows; BENCH_DATA=<folder> names a folder of .jsonl or .jsonl.gz files.")
     return found

@@ -1,6 +1,7 @@
 """Outputs graded a second against Math-Verify given the last box only, its best case, on the same outputs.
 
-`table` holds both graders against labelled sets too; the sets lie beside the repository on some machines.
+`table` holds both graders against labelled sets too: the project's cases, or those of BENCH_CASES=<folder of .jsonl
+files, rows with gold, answer (or output) and equal (or label)>, and BENCH_OUTPUTS=<file of rows with gold and output>.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from itertools import islice
@@ -18,12 +20,11 @@ from typing import Any
 
 from bench.measure import Row, seconds
 from data.synthetic import LARGEST, generate
+from eval.records import UserError
 from graders import cache, extract_boxed, grade_answer, grade_many, second_opinion
 
 OUTPUTS = 2000
-SHARED = Path("../shared")
-LABELLED = ("grading/cases.jsonl", "grading/kinds.jsonl")
-UNLABELLED = "data/outputs/model_outputs.jsonl.gz"
+CASES = Path(__file__).parents[1] / "tests/graders/cases"
 COLUMNS = (
     "set", "grader", "rows", "false positives", "false negatives", "not decided", "pairs/s", "worst pair",
     "same as the other",
@@ -70,25 +71,29 @@ def rows() -> list[Row]:
 
 
 def table() -> list[str]:
-    """Lines of a Markdown table: a row for each grader and set, and a line for each set that is not there."""
+    """Lines of a Markdown table: a row for each grader and set. UserError where a set that was asked for is not there."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    sources: list[tuple[str, Callable[[Path], Set]]] = [(name, _labelled) for name in LABELLED]
-    absent = []
-    for name, read in [*sources, (UNLABELLED, _unlabelled)]:
-        path = SHARED / name
-        if path.exists():
-            lines += _compared(read(path))
-        else:
-            absent.append(f"skipped: {path} is not there")
-    return [*lines, *absent]
+    return lines + [line for each in _sets() for line in _compared(each)]
+
+
+def _sets() -> Iterator[Set]:
+    folder = Path(os.environ.get("BENCH_CASES", CASES))
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise UserError(f"{folder} holds no .jsonl files; BENCH_CASES=<folder> names a folder of labelled cases.")
+    yield from map(_labelled, files)
+    if outputs := os.environ.get("BENCH_OUTPUTS"):
+        if not Path(outputs).is_file():
+            raise UserError(f"{outputs} is not there; BENCH_OUTPUTS=<file> names rows with gold and output.")
+        yield _unlabelled(Path(outputs))
 
 
 def _labelled(path: Path) -> Set:
-    """Rows of the core policy, whatever their label."""
-    cases = [case for case in _rows(path) if case["policy"] == "core"]
+    """Rows of the core policy where a file tells policies apart, whatever their label."""
+    cases = [case for case in _rows(path) if case.get("policy", "core") == "core"]
     answers = [case["answer"] if "answer" in case else extract_boxed(case["output"]) for case in cases]
     pairs = list(zip(answers, [case["gold"] for case in cases], strict=True))
-    return Set(f"{path.name}, core", pairs, [case["label"] for case in cases])
+    return Set(path.name, pairs, [case["label"] if "label" in case else case["equal"] for case in cases])
 
 
 def _unlabelled(path: Path) -> Set:

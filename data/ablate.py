@@ -23,7 +23,7 @@ from typing import Any
 
 from rich.console import Console
 
-from data.arms import Arm, is_data_set, leave_one_out, read_arms, source_names
+from data.arms import Arm, check_sources, is_data_set, leave_one_out, read_arms, source_names
 from data.budget import with_budget
 from data.cells import WORK, Cell, Scoring, make_cell
 from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug
@@ -128,6 +128,9 @@ def ablate(plan: Plan, console: Console) -> tuple[ablation.Ablation, list[str]]:
         benchmarks.load(name, plan.benchmarks_dir, limit=1)  # raises where there is none: before hours of training
     arms = choose_arms(plan)
     control = choose_control(plan, arms)
+    read_config(plan)  # this and all sources are looked at before the first recipe is built
+    for arm in arms:
+        check_sources(arm, plan.root, plan.copies)
     folders = {arm.name: build(arm, plan, console) for arm in arms}
     cells = make_cells(plan, arms, folders, console)
     folder = plan.scoring.reports / ablation.FOLDER / identity(plan, cells, control)
@@ -204,10 +207,7 @@ def build(arm: Arm, plan: Plan, console: Console) -> Path:
 
 def make_cells(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], console: Console) -> list[Cell]:
     """Arms by seeds, all arms of the first seed first: a table can be read early. The first ordinary cell scores the base."""
-    config = read_mapping(plan.root / plan.config)
-    for key in ("model_name_or_path", "output_dir"):
-        if key not in config:
-            raise UserError(f"{plan.config}: {key} is missing; add a line `{key}: …`.")
+    config = read_config(plan)
     settings = {arm.name: {**config, **arm.settings} for arm in arms}
     if plan.budget:
         for arm in arms:
@@ -222,6 +222,15 @@ def make_cells(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], con
         for seed in plan.seeds
         for arm in arms
     ]  # fmt: skip
+
+
+def read_config(plan: Plan) -> dict[str, Any]:
+    """The config that cells share. Raises UserError where it does not say what an ablation needs."""
+    config = read_mapping(plan.root / plan.config)
+    for key in ("model_name_or_path", "output_dir"):
+        if key not in config:
+            raise UserError(f"{plan.config}: {key} is missing; add a line `{key}: …`.")
+    return config
 
 
 def run_all(plan: Plan, cells: Sequence[Cell], console: Console) -> Iterator[dict[str, Any]]:

@@ -106,6 +106,22 @@ def source_names(recipe: Path) -> set[str]:
     return {str(one.get("name")) for one in sources if isinstance(one, dict)} if isinstance(sources, list) else set()
 
 
+def check_sources(arm: Arm, root: Path, copies: Sequence[str]) -> None:
+    """Raises UserError where a source of the arm's recipe is a file that is not there, and no copy of it is named."""
+    if is_data_set(root / arm.recipe):
+        return
+    sources = read_mapping(root / arm.recipe).get("sources")
+    given = dict(copy.partition("=")[::2] for copy in copies)
+    for source in sources if isinstance(sources, list) else ():
+        if not isinstance(source, dict):
+            continue
+        name = str(source.get("name"))
+        if (path := given.get(name, source.get("path"))) and not (root / str(path)).exists():
+            raise UserError(
+                f"{arm.recipe}: source {name} is {path}, which is not there; mend the path, or pass --source {name}=PATH."
+            )
+
+
 def _arm(path: Path, settings: dict[str, Any], root: Path) -> Arm:
     for key, value in settings.items():
         if key not in KEYS:

@@ -43,6 +43,7 @@ SMALL_BYTES = 4 << 20
 RULES = (
     "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "mix", "output",
     "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
+    "wrappers",
 )  # fmt: skip
 
 

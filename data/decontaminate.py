@@ -3,12 +3,13 @@ r"""Training rows that give away a benchmark's problems: the same text, most of 
 Three rules, each with what keeps it from crying wolf:
 
 - exact: equal once case, punctuation, layout of LaTeX, and wrappers such as "Question:" or "think step by step" are gone.
+  For problems that runs of tokens can't find, any wrapper: whatever adds no mathematics to them (`data.wrappers`).
 - template: equal with numbers masked, where at least 13 tokens are no numbers: "Compute $\sin 30^\circ$" is no leak of
   "Compute $\sin 45^\circ$", but a word problem with other numbers teaches the test's problem.
 - 13-gram: runs of 13 equal tokens cover at least COVERED of the problem's own tokens. Runs that several problems of the
   benchmarks share are boilerplate ("Enter your answer in the form ..."), and count for neither side.
 
-Problems of fewer than 13 tokens leak by the first rule alone.
+Problems of fewer than 13 tokens, or without enough of their own, leak by the first rule alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from data.text import is_number, masked_tokens, normalised
+from data.wrappers import Heads, add, find_wrapped
 from eval import benchmarks
 from eval.records import Problem
 
@@ -67,7 +69,7 @@ class Index:
 
     `owners[i]` are the problems with text i, `own[i]` has 1 for each of its tokens that is no boilerplate, and `runs`
     maps 13 tokens to (text, position of the first one). Templates leave figures out; `drawn[i]` is the whole one of a
-    text that has a figure, as problems that differ in it alone are different ones.
+    text that has a figure, as problems that differ in it alone are different ones. `short` has the texts without enough runs.
     """
 
     owners: list[list[Problem]]
@@ -76,6 +78,7 @@ class Index:
     exact: dict[str, int]
     templates: dict[str, list[int]]
     runs: dict[str, tuple[tuple[int, int], ...]]
+    short: Heads
 
     def find(self, text: str) -> Leak | None:
         """The strongest leak of a row's problem; None where there is none."""
@@ -88,6 +91,8 @@ class Index:
         shares: dict[int, tuple[Reason, float]] = {}
         if (same := self.exact.get(whole)) is not None:
             shares[same] = ("exact", 1.0)
+        for number in find_wrapped(text, normalised(text).split(), self.short):
+            shares[number] = ("exact", 1.0)
         drawn = "[asy]" in text
         spoken = (unwrapped(FIGURE.sub(" ", text)) if drawn else whole).split()
         if says_enough(spoken):
@@ -122,7 +127,7 @@ def load_problems(folder: Path | None) -> list[Problem]:
 
 def build(problems: Iterable[Problem]) -> Index:
     """An index over the problems of any number of benchmarks."""
-    index = Index([], [], {}, {}, {}, {})
+    index = Index([], [], {}, {}, {}, {}, {})
     spoken: list[list[str]] = []
     for problem in problems:
         whole = unwrapped(problem.problem)
@@ -139,6 +144,9 @@ def build(problems: Iterable[Problem]) -> Index:
         if "[asy]" in problem.problem:
             index.drawn[number] = masked_tokens(whole.split())
     _index_runs(index, spoken)
+    for number, whole in enumerate(index.exact):
+        if len(spoken[number]) < TOKENS or sum(index.own[number]) < OWN_TOKENS:  # runs can't find these
+            add(index.short, whole.split(), number)
     return index
 
 

@@ -63,7 +63,7 @@ def normalised(text: str) -> str:
 
 def masked(text: str) -> str:
     """`normalised` with every number, in digits or in words, as 0: what problems made from one template share."""
-    return masked_tokens(_tokens(text))
+    return masked_tokens(tokenized(text))
 
 
 def masked_tokens(tokens: list[str]) -> str:
@@ -77,13 +77,14 @@ def is_number(token: str) -> bool:
 
 
 def _joined(text: str) -> str:
-    return " ".join(_tokens(text))
+    return " ".join(tokenized(text))
 
 
 _cached = lru_cache(maxsize=8192)(_joined)
 
 
-def _tokens(text: str) -> list[str]:
+def tokenized(text: str) -> list[str]:
+    """The tokens of `normalised`, which nothing remembers."""
     text = text.translate(SIGNS) if not text.isascii() or "$" in text else text
     if "," in text:
         text = THOUSANDS.sub("", text)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
+from data.decontaminate import Index, build
 from data.submission import sandbox, tokenizer
 from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.checks.findings import Finding
@@ -60,10 +61,10 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
     return report
 
 
-def tests(folder: Path | None) -> dict[str, set[bytes]]:
-    """The problems of every benchmark in `folder`, by name; the demo keeps its own beside train and validation."""
-    names = set(benchmarks.names(folder)) - rows.MAX_ROWS.keys() if folder else ()
-    return {name: {rows.identity(each.problem) for each in benchmarks.load(name, folder).problems} for name in names}
+def tests(folder: Path | None) -> Index | None:
+    """The problems of every benchmark in `folder`; the demo keeps its own beside train and validation."""
+    names = [name for name in benchmarks.names(folder) if name not in rows.MAX_ROWS] if folder else []
+    return build(problem for name in names for problem in benchmarks.load(name, folder).problems) if names else None
 
 
 def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console, model: str) -> None:

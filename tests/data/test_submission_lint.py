@@ -286,6 +286,22 @@ def test_a_problem_of_a_benchmark_among_the_training_rows_is_named(folder, tmp_p
     assert found.check == "benchmark-leak" and "2 of the 3 problems of sums" in found.problem
 
 
+def test_a_problem_of_a_benchmark_is_named_behind_a_wrapper_and_nearly(folder, tmp_path_factory):
+    """By the rule of `data audit`: word for word is fatal, a template with other numbers is told."""
+    benchmarks = tmp_path_factory.mktemp("benchmarks")
+    near = "A train leaves at {} and goes to a town that is {} miles away at 50 miles per hour; when does it get there?"
+    problems = ["Simplify $2x$.", near.format(7, 200), "Compute $3!$."]
+    lines = [{"id": str(number), "problem": problem, "answer": "5"} for number, problem in enumerate(problems)]
+    (benchmarks / "mixed.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    wrapped = "Solve this.\n\nSimplify $2x$.\n\nPut your final answer within \\boxed{}."
+    write_rows(folder, "train", [row(wrapped), row(near.format(8, 450)), row("Simplify $2x + 3$.")])
+    found = {each.problem: each.fatal for each in rows.findings(folder / "dataset", tests=lint.tests(benchmarks))}
+    assert found == {
+        "1 of the 3 problems of mixed are trained on, word for word": True,
+        "1 of the 3 problems of mixed are trained on, nearly word for word": False,
+    }
+
+
 # What a template gives -> what is said of it. {p} and {s}: problem and solution; the tokenizer adds no BOS by itself.
 BOS, EOS = "<|im_start|>", "<|im_end|>"
 TEMPLATE_FAULTS = {

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.decontaminate import Index
 from data.placeholders import is_never_an_answer
 from data.submission.checks.findings import Finding, shown
 from graders import extract_boxed
@@ -25,13 +26,17 @@ SHOWN = 3
 
 @dataclass
 class Seen:
-    """What one pass over a file gathers: fault -> line numbers, column -> types, hashes of the problems."""
+    """What one pass over a file gathers: fault -> line numbers, column -> types, hashes of the problems.
+
+    `leaks` are the benchmark problems that rows give away: (benchmark, id) -> whether word for word.
+    """
 
     rows: int = 0
     lines: int = 0
     faults: dict[str, list[int]] = field(default_factory=dict)
     types: dict[str, Counter[str]] = field(default_factory=dict)
     problems: Counter[bytes] = field(default_factory=Counter)
+    leaks: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def fault(self, name: str, line: int) -> None:
         self.faults.setdefault(name, []).append(line)
@@ -49,17 +54,17 @@ FAULTS = {
 
 
 def findings(
-    folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Mapping[str, set[bytes]] | None = None
+    folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Index | None = None
 ) -> list[Finding]:
     """What is wrong with train.jsonl and validation.jsonl in `folder`; missing files are another check's.
 
-    `tests` are benchmarks by name, the `identity` of each problem: training on those makes every figure worthless.
+    `tests` holds the problems of benchmarks: training on those makes every figure worthless.
     """
     paths = {split: folder / f"{split}.jsonl" for split in MAX_ROWS if (folder / f"{split}.jsonl").is_file()}
     seen: dict[str, Seen] = {}
     for split, path in paths.items():
         before = sum(part.lines for part in seen.values())
-        seen[split] = read(path, partial(_onwards, advance, before))
+        seen[split] = read(path, partial(_onwards, advance, before), tests if split == "train" else None)
     found = [
         finding for split, part in seen.items() for finding in of_split(f"{folder.name}/{split}.jsonl", split, part)
     ]
@@ -68,19 +73,23 @@ def findings(
         if shared:
             problem = f"{len(shared):,} problems of validation are in train too, so its loss says nothing"
             found.append(Finding("leak", f"{folder.name}/validation.jsonl", problem, "drop them from train"))
-    for name, problems in (tests or {}).items():
-        leaked = seen["train"].problems.keys() & problems if "train" in seen else ()
-        if leaked:
-            problem = f"{len(leaked):,} of the {len(problems):,} problems of {name} are trained on, word for word"
-            found.append(
-                Finding(
-                    "benchmark-leak",
-                    f"{folder.name}/train.jsonl",
-                    problem,
-                    "drop them; near copies too, which `python -m data audit` finds",
-                )
-            )
+    if tests and "train" in seen:
+        found += _leaks(f"{folder.name}/train.jsonl", seen["train"].leaks, tests)
     return found
+
+
+def _leaks(where: str, leaks: Mapping[tuple[str, str], bool], tests: Index) -> Iterator[Finding]:
+    """What `python -m data audit` calls word for word is fatal, what it calls nearly is not."""
+    sizes = Counter(problem.benchmark for problems in tests.owners for problem in problems)
+    for name, size in sizes.items():
+        exact = [same for (benchmark, _), same in leaks.items() if benchmark == name]
+        for same, how, fix in (
+            (True, "are trained on, word for word", "drop them"),
+            (False, "are trained on, nearly word for word", "look at them with `python -m data audit`, and drop them"),
+        ):
+            if count := exact.count(same):
+                problem = f"{count:,} of the {size:,} problems of {name} {how}"
+                yield Finding("benchmark-leak", where, problem, fix, fatal=same)
 
 
 def identity(problem: str) -> bytes:
@@ -89,7 +98,7 @@ def identity(problem: str) -> bytes:
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()
 
 
-def read(path: Path, advance: Callable[[int], None] = lambda done: None) -> Seen:
+def read(path: Path, advance: Callable[[int], None] = lambda done: None, tests: Index | None = None) -> Seen:
     """One pass over the file, a line at a time."""
     seen = Seen()
     with path.open("rb") as lines:
@@ -101,7 +110,7 @@ def read(path: Path, advance: Callable[[int], None] = lambda done: None) -> Seen
                 while line and not line.endswith(b"\n"):
                     line = lines.readline(LINE_BYTES)
             elif line.strip():
-                look(line, number, seen)
+                look(line, number, seen, tests)
             advance(number)
     seen.lines = number
     return seen
@@ -119,7 +128,7 @@ def count(path: Path) -> int:
         return sum(1 for line in lines if line.strip())
 
 
-def look(line: bytes, number: int, seen: Seen) -> None:
+def look(line: bytes, number: int, seen: Seen, tests: Index | None = None) -> None:
     seen.rows += 1
     odd: list[str] = []
     try:
@@ -145,6 +154,8 @@ def look(line: bytes, number: int, seen: Seen) -> None:
     elif is_never_an_answer(box):
         seen.fault("placeholder", number)
     seen.problems[identity(messages[0]["content"])] += 1
+    for leak in tests.find_all(messages[0]["content"]) if tests else ():
+        seen.leaks[leak.benchmark, leak.id] = seen.leaks.get((leak.benchmark, leak.id), False) or leak.reason == "exact"
     return None
 
 
