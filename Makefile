@@ -27,7 +27,7 @@ LAUNCH = $(if $(filter-out 0,$(GPUS)),,$(CPU_SWITCHES)) .venv/bin/python launch.
 BENCH ?= math500
 MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
-	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SKIP_BROKEN),--skip-broken)
 
 SUBMITTED = $(if $(MODEL),--model "$(MODEL)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
 	$(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)")
@@ -53,7 +53,7 @@ preflight: setup ## look at the config and the data before training: lengths, EO
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
 	@$(LAUNCH) $(CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
-eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
+eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf SKIP_BROKEN=1 JSON=1
 	@test -n "$(CKPT)" || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
 	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
 

@@ -84,6 +84,12 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
         help="decode N more times, every second time in small batches: which items flip is the noise floor",
     )  # fmt: skip
 
+    command.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="score the others where a checkpoint is broken or locked; it is listed at the end, and the exit code is 1",
+    )
+
     engine = command.add_argument_group("engine")
     engine.add_argument("--engine", choices=("vllm", "hf", "ray"), default="vllm")
     engine.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
