@@ -44,17 +44,24 @@ class Skips(NamedTuple):
             yield
         except Exception as error:
             if self.listed is None or _is_of_the_machine(error):
-                raise self._with_advice(error) from error.__cause__
+                raise self._explained(error, checkpoint, benchmark) from error.__cause__
             traceback.print_exc()  # to the log
             if engine and not isinstance(error, Locked):
                 with suppress(Exception):
                     engine.close()
             self.listed.append(Skipped(checkpoint, benchmark, _reason(error)))
 
-    def _with_advice(self, error: Exception) -> Exception:
-        if not isinstance(error, UserError) or not self.several or _is_of_the_machine(error):
+    def _explained(self, error: Exception, checkpoint: str, benchmark: str) -> Exception:
+        """The error with the model's name, which engines leave out, and with the option."""
+        if not isinstance(error, UserError) or _is_of_the_machine(error):
             return error
-        return UserError(f"{error} To score the others all the same: --skip-broken.", error.exit_code)
+        place = (
+            f"{checkpoint} on {benchmark}: "
+            if benchmark and checkpoint not in str(error) and not isinstance(error, Locked)
+            else ""
+        )
+        advice = " To score the others all the same: --skip-broken." if self.several else ""
+        return UserError(f"{place}{error}{advice}", error.exit_code)
 
 
 def _is_of_the_machine(error: BaseException | None) -> bool:

@@ -23,6 +23,12 @@ class Stops(NamedTuple):
     next_problem: str = ""
 
 
+# What both engines say where a model's weights are numbers but what it computes from them is not.
+NAN_LOGITS = (
+    "the model computes NaN instead of a score for each token, so its outputs would be noise; its weights are too large for "
+    "the precision, or damaged: evaluate an earlier checkpoint"
+)
+
 Finished = tuple[int, list[Completion]]
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eval.engines.base import Finished, Loaded, Stops
-from eval.records import Completion, Decoding
+from eval.engines.base import NAN_LOGITS, Finished, Loaded, Stops
+from eval.records import Completion, Decoding, UserError
 
 # Prompts decoded together; sorted by length, so that little of a batch is padding.
 BATCH_PROMPTS = 32
@@ -59,6 +59,7 @@ class HuggingFace:
 
     def _decode(self, prompts: list[list[int]], decoding: Decoding, stops: Stops) -> list[list[int]]:
         import torch
+        from transformers import LogitsProcessorList
 
         width = max(map(len, prompts))
         padding = stops.token_ids[0]  # any id: the mask hides it
@@ -78,6 +79,7 @@ class HuggingFace:
                 num_return_sequences=decoding.n_samples,
                 eos_token_id=list(stops.token_ids),
                 pad_token_id=padding,
+                logits_processor=LogitsProcessorList([_refuse_nan]),
                 **({"stop_strings": [stops.next_problem], "tokenizer": self._tokenizer} if stops.next_problem else {}),
                 **sampling,
             )
@@ -95,3 +97,10 @@ class HuggingFace:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def _refuse_nan(_: Any, scores: Any) -> Any:
+    """A processor of logits that changes nothing: the largest of NaN would be the first token of the vocabulary."""
+    if scores.isnan().any():
+        raise UserError(f"{NAN_LOGITS}.", 1)
+    return scores

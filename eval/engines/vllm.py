@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import checkpoints
-from eval.engines.base import Finished, Loaded, Stops
+from eval.engines.base import NAN_LOGITS, Finished, Loaded, Stops
 from eval.engines.swap import file_digests
 from eval.records import Completion, Decoding, UserError, first_line
 
@@ -73,9 +73,21 @@ class Vllm:
             for index, token_ids in enumerate(prompts[start : start + size], start):
                 engine.add_request(str(index), {"prompt_token_ids": token_ids}, parameters)
             while engine.has_unfinished_requests():
-                for request in engine.step():
+                for request in self._step():
                     if request.finished:
                         yield int(request.request_id), [_completion(output) for output in request.outputs]
+
+    def _step(self) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return self._llm.llm_engine.step()
+        except EngineDeadError as error:  # it has said why to the log only
+            raise UserError(
+                f"vLLM's engine died while it decoded, and the log says of what: mostly memory; after `NaNs detected in logits`, "
+                f"{NAN_LOGITS}.",
+                1,
+            ) from error
 
     def close(self) -> None:
         """Stops the engine's process."""
@@ -140,6 +152,7 @@ def _set_environment(device: str) -> None:
     """Must happen before vLLM is imported, which reads these once."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_RAISE_ON_LOGIT_NANS", "1")
     # A forked child inherits CUDA in a state it cannot use.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if device == "cpu":
