@@ -57,8 +57,12 @@ def run(args: argparse.Namespace) -> int:
     options, skipped = _options(args), _skipped(args)
     with _logged(args.reports) as console:
         # Imported late: torch and transformers print on import, and --help need not wait for them.
-        from eval.run import evaluate
+        from eval.run import evaluate, prepare
 
+        if args.check:
+            _, jobs, _ = prepare(args.checkpoints, options, skipped)
+            console.print(f"nothing to object to: {len(jobs)} evaluations can be made.")
+            return _end([], skipped)
         summaries = list(evaluate(args.checkpoints, options, console, skipped))
         shown, untrusted = _show(summaries, args.reports, console)
     if args.json:

@@ -32,6 +32,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     )
     add_measuring(command)
     command.add_argument("--json", action="store_true", help="one JSON array on stdout")
+    command.add_argument("--check", action="store_true", help="only look for what would be refused; no engine starts")
 
 
 def add_watch(command: argparse.ArgumentParser) -> None:

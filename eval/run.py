@@ -34,9 +34,18 @@ def evaluate(
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded. With a
     list `skipped`, a checkpoint that is broken or locked joins that list instead of ending the call.
     """
+    engine, jobs, skips = prepare(names, options, skipped)
+    with closing(engine):
+        yield from score(jobs, options, engine, console, skips)
+
+
+def prepare(
+    names: list[str], options: Options, skipped: list[Skipped] | None = None
+) -> tuple[Engine, list[Job], Skips]:
+    """The engine, not started, and what it will be asked. Raises UserError for whatever can be refused by now."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
-    found, jobs = checkpoints.found(names), []
-    skips = Skips(skipped, several=len(found) > 1)
+    found = checkpoints.found(names)
+    skips, jobs = Skips(skipped, several=len(found) > 1), []
     for folder, hub_id in found.items():
         with skips.around(hub_id or str(folder)):
             jobs += plan(checkpoints.identify(folder, hub_id), sets, options, engine)
@@ -44,8 +53,7 @@ def evaluate(
         for job in jobs:
             with skips.around(job.checkpoint.name):
                 check_free(job, options)
-    with closing(engine):
-        yield from score(jobs, options, engine, console, skips)
+    return engine, jobs, skips
 
 
 def watch(
