@@ -31,7 +31,7 @@ BENCH ?= math500
 MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(call quoted,BENCH) --max-tokens $(MAX_TOKENS) \
 	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR)) \
-	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
+	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SKIP_BROKEN),--skip-broken)
 
 SUBMITTED = $(if $(value MODEL),--model $(call quoted,MODEL)) $(if $(value DATASET),--dataset $(call quoted,DATASET)) $(if $(value ACCURACY),--accuracy $(call quoted,ACCURACY)) \
 	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR))
@@ -57,7 +57,7 @@ preflight: setup ## look at the config and the data before training: lengths, EO
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
 	@$(LAUNCH) $(call quoted,CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
-eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
+eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf SKIP_BROKEN=1 JSON=1
 	@test -n $(call quoted,CKPT) || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
 	@$(PYTHON_BIN) -m eval run $(call quoted,CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
 

@@ -27,6 +27,7 @@ from data.arms import Arm, check_sources, is_data_set, leave_one_out, read_arms,
 from data.budget import with_budget
 from data.cells import WORK, Cell, Scoring, make_cell
 from data.content import benchmark_files, data_files, digest_of, key_of, read_json, slug
+from data.ready import check_arms
 from data.steps import run_cell, run_cells
 from eval import benchmarks
 from eval.cluster import connect
@@ -122,7 +123,8 @@ def count_gpus() -> int:
 def ablate(plan: Plan, console: Console) -> tuple[ablation.Ablation, list[str]]:
     """Runs what is missing; (the ablation with its tables, a sentence for each cell without a result or not to be trusted).
 
-    Raises UserError for a wrong request, before anything is trained, and where a recipe cannot be built.
+    Raises UserError for a wrong request, before anything is trained, where a recipe cannot be built, and where training's
+    preflight or evaluation would refuse an arm.
     """
     for name in plan.benchmarks:
         benchmarks.load(name, plan.benchmarks_dir, limit=1)  # raises where there is none: before hours of training
@@ -133,6 +135,7 @@ def ablate(plan: Plan, console: Console) -> tuple[ablation.Ablation, list[str]]:
         check_sources(arm, plan.root, plan.copies)
     folders = {arm.name: build(arm, plan, console) for arm in arms}
     cells = make_cells(plan, arms, folders, console)
+    check_arms(cells, console)
     folder = plan.scoring.reports / ablation.FOLDER / identity(plan, cells, control)
     record = describe(plan, arms, folders, control)
     before = read_json(folder / ablation.CELLS) or {}

@@ -18,6 +18,10 @@ from eval.records import UserError
 Say = Callable[[str], None]
 
 
+class Busy(UserError):
+    """Another call works on this cell."""
+
+
 class Step(Protocol):
     """Whose steps they are: its name for people, its folder, which marks its processes, and where they run."""
 
@@ -76,9 +80,7 @@ def held(step: Step) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{step.label} is being worked on by another call; wait for it, then run again.", 1
-            ) from None
+            raise Busy(f"{step.label} is being worked on by another call; wait for it, then run again.", 1) from None
         end_leftovers(step.place)
         yield
 

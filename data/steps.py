@@ -122,21 +122,36 @@ def furnish(cell: Cell) -> None:
 
 def train(cell: Cell, say: Say) -> None:
     """The contract's command, unless the run has finished; it goes on where its optimizer state is, else begins anew."""
-    run = cell.project / cell.run
-    if (run / "finished.json").is_file():
+    if is_finished(cell):
         return
-    command = [sys.executable, "launch.py", "--config_file=deepspeed_zero3.yaml"]
-    command += ["--num_processes", str(cell.processes), "sft.py"]
+    run, command = cell.project / cell.run, launch(cell)
     if any(map(has_state, run.glob("checkpoint-*"))):
         command.append("--resume")
     else:
         shutil.rmtree(run, ignore_errors=True)
-    for check in cell.arm.allow:
-        command += ["--allow", check]
-    threads = max(1, (cell.cores or len(os.sched_getaffinity(0))) // cell.processes)
-    follow(cell, command, say, {} if cell.gpu else CPU_SWITCHES | {"OMP_NUM_THREADS": str(threads)})
-    if not (run / "finished.json").is_file():
+    follow(cell, command + allowances(cell), say, environment(cell))
+    if not is_finished(cell):
         raise UserError(f"{cell.label}: training ended without finishing {run}; see {cell.place / 'cell.log'}.", 1)
+
+
+def is_finished(cell: Cell) -> bool:
+    return (cell.root / cell.run / "finished.json").is_file()
+
+
+def launch(cell: Cell) -> list[str]:
+    """The contract's command, as the cell's folder runs it."""
+    command = [sys.executable, "launch.py", "--config_file=deepspeed_zero3.yaml"]
+    return [*command, "--num_processes", str(cell.processes), "sft.py"]
+
+
+def allowances(cell: Cell) -> list[str]:
+    return [text for check in cell.arm.allow for text in ("--allow", check)]
+
+
+def environment(cell: Cell) -> dict[str, str]:
+    """What training is told of the machine."""
+    threads = max(1, (cell.cores or len(os.sched_getaffinity(0))) // cell.processes)
+    return {} if cell.gpu else CPU_SWITCHES | {"OMP_NUM_THREADS": str(threads)}
 
 
 # Scoring

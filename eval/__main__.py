@@ -18,10 +18,12 @@ from eval.arguments import parser
 from eval.console import console_on, print_table, quiet, unexpected_errors
 from eval.records import Decoding, UserError, split_names
 from eval.words import signed, size
+from graders.text import for_terminal
 
 if TYPE_CHECKING:
     from eval.plan import Options
     from eval.report.conditions import Section
+    from eval.skips import Skipped
 
 FLIPS_SHOWN = 20
 
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(args.command(args))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {for_terminal(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped; what is decoded is kept, run the same command again to go on.", file=sys.stderr)
@@ -52,17 +54,25 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Scores every checkpoint on every benchmark; the table goes to stderr, with --json the array to stdout."""
-    options = _options(args)
+    options, skipped = _options(args), _skipped(args)
     with _logged(args.reports) as console:
         # Imported late: torch and transformers print on import, and --help need not wait for them.
-        from eval.run import evaluate
+        from eval.run import evaluate, prepare
 
-        summaries = list(evaluate(args.checkpoints, options, console))
+        if args.check:
+            _, jobs, _ = prepare(args.checkpoints, options, skipped)
+            console.print(f"nothing to object to: {len(jobs)} evaluations can be made.")
+            return _end([], skipped)
+        summaries = list(evaluate(args.checkpoints, options, console, skipped))
         shown, untrusted = _show(summaries, args.reports, console)
     if args.json:
-        json.dump([_printed(summary) for summary in shown], sys.stdout, indent=1)
+        rows = [_printed(summary) for summary in shown]
+        rows += [
+            {"checkpoint": s.checkpoint, "benchmark": s.benchmark or None, "skipped": s.reason} for s in skipped or ()
+        ]
+        json.dump(rows, sys.stdout, indent=1)
         print()
-    return _end(untrusted)
+    return _end(untrusted, skipped)
 
 
 def watch(args: argparse.Namespace) -> int:
@@ -70,20 +80,21 @@ def watch(args: argparse.Namespace) -> int:
 
     Accuracy joins the losses on the run's own TensorBoard.
     """
-    options = _options(args)
+    options, skipped = _options(args), _skipped(args)
     with _logged(args.reports) as console:
         from eval.report import load_evaluations, make_sections
         from eval.report.scalars import write_scalars
         from eval.run import watch as watch_run
 
-        summaries = []
-        for summary in watch_run(args.run, options, console):
+        summaries: list[dict[str, Any]] = []
+        untrusted: list[str] = []
+        for summary in watch_run(args.run, options, console, skipped):
             summaries.append(summary)
             _, untrusted = _show(summaries, args.reports, console)
             write_scalars(make_sections(load_evaluations(args.reports)), args.reports / "export")
-        if not summaries:
+        if not summaries and not skipped:
             raise UserError(f"{args.run} has ended without a checkpoint; see its train.log.", exit_code=1)
-    return _end(untrusted)
+    return _end(untrusted, skipped)
 
 
 def report(args: argparse.Namespace) -> int:
@@ -328,10 +339,17 @@ def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> t
     return shown, untrusted(summaries, reports)
 
 
-def _end(untrusted: list[str]) -> int:
+def _skipped(args: argparse.Namespace) -> list[Skipped] | None:
+    """Where to list what is skipped; None where nothing may be."""
+    return [] if args.skip_broken else None
+
+
+def _end(untrusted: list[str], skipped: list[Skipped] | None = None) -> int:
     for sentence in untrusted:
         print(f"not to be trusted: {sentence}", file=sys.stderr)
-    return 1 if untrusted else 0
+    for one in skipped or ():
+        print(for_terminal(str(one)), file=sys.stderr)
+    return 1 if untrusted or skipped else 0
 
 
 def _printed(summary: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     )
     add_measuring(command)
     command.add_argument("--json", action="store_true", help="one JSON array on stdout")
+    command.add_argument("--check", action="store_true", help="only look for what would be refused; no engine starts")
 
 
 def add_watch(command: argparse.ArgumentParser) -> None:
@@ -90,6 +91,12 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
         "--repeat", type=positive, default=0, metavar="N",
         help="decode N more times, every second time in small batches: which items flip is the noise floor",
     )  # fmt: skip
+
+    command.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="score the others where a checkpoint is broken or locked; it is listed at the end, and the exit code is 1",
+    )
 
     engine = command.add_argument_group("engine")
     engine.add_argument("--engine", choices=("vllm", "hf", "ray"), default="vllm")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from eval import adapters
 from eval.records import Checkpoint, UserError, first_line
+from eval.weights import check_values, foreign_weights
 
 Shapes = dict[str, tuple[int, ...]]  # tensor name -> shape
 
@@ -38,11 +39,16 @@ SETTLED_S = 8.0  # a checkpoint of another trainer that has not changed for so l
 
 def resolve(names: Iterable[str]) -> list[Checkpoint]:
     """The checkpoints behind folders, run folders (all of theirs, by step) and hub ids; each complete, none twice."""
+    return [identify(folder, hub_id) for folder, hub_id in found(names).items()]
+
+
+def found(names: Iterable[str]) -> dict[Path, str | None]:
+    """The model folders behind names, none twice -> the hub id that one is the copy of, or None."""
     hub_ids: dict[Path, str | None] = {}
     for name in names:
         for folder in find(name):
             hub_ids.setdefault(folder, name if is_hub_id(name) else None)
-    return [identify(folder, hub_id) for folder, hub_id in hub_ids.items()]
+    return hub_ids
 
 
 def find(name: str) -> list[Path]:
@@ -57,6 +63,8 @@ def find(name: str) -> list[Path]:
     # Some trainers leave the last model beside its checkpoints; where it is the last one's twin, it shares its score.
     found = [*steps(path), *([path] if (path / "config.json").is_file() or adapters.is_adapter(path) else [])]
     if not found:
+        if foreign := foreign_weights(path):
+            raise UserError(f"{name} has no config.json, and {foreign}.")
         raise UserError(
             f"{name} has neither config.json nor checkpoint-<step> folders; pass a checkpoint or a run folder."
         )
@@ -74,14 +82,35 @@ def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
 
     An adapter is merged into its base model first, and keeps its name.
     """
-    model = adapters.merge(folder) if adapters.is_adapter(folder) else folder
+    model, adapter = folder, ""
+    if adapters.is_adapter(folder):
+        check_tokenizer(folder)
+        model, adapter = adapters.merge(folder), adapters.digest(folder)
     check_complete(model)
+    sha = weights_sha(model)
+    check_values(weight_files(model), bool(quantization(model)))  # the files are in memory by now
     if hub_id:
-        return Checkpoint(model, hub_id, None, hub_id, weights_sha(model))
+        return Checkpoint(model, hub_id, None, hub_id, sha, adapter)
     whole = folder.absolute()  # "." has no name
     step = STEP.search(whole.name)
     run = whole.parent.name if step else whole.name
-    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, weights_sha(model))
+    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, sha, adapter)
+
+
+def identities(folder: Path) -> dict[str, str]:
+    """What a manifest says of a folder's content, by the files as they are now: weights_sha, of an adapter adapter_sha.
+
+    Nothing is merged for it, so an adapter has a weights_sha only while its merged copy is there. Raises OSError.
+    """
+    if not adapters.is_adapter(folder):
+        return {"weights_sha": weights_sha(folder)}
+    merged = adapters.merged_copy(folder)
+    return {"adapter_sha": adapters.digest(folder)} | ({"weights_sha": weights_sha(merged)} if merged else {})
+
+
+def is_same(now: Mapping[str, str], stored: Mapping[str, Any]) -> bool:
+    """Whether what `identities` gave is what a manifest's "checkpoint" says: the weights, or the adapter they came from."""
+    return any(stored.get(name) == digest for name, digest in now.items())
 
 
 def weights_sha(folder: Path) -> str:
@@ -109,9 +138,7 @@ def computation_of(folder: Path) -> dict[str, Any]:
 
     What is not known to be irrelevant counts: two models of which it differs need an engine each.
     """
-    from transformers import AutoConfig
-
-    return _without_labels(AutoConfig.from_pretrained(folder).to_dict())
+    return _without_labels(read_config(folder).to_dict())
 
 
 def _without_labels(settings: dict[str, Any]) -> dict[str, Any]:
@@ -137,11 +164,14 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a model folder, those its index names where it has one. Raises UserError for a bad index."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
-        return sorted(folder.glob("*.safetensors"))
+        return sorted(path for path in folder.glob("*.safetensors") if path.name != adapters.WEIGHTS)
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        outside = sorted(name for name in names if Path(name).name != name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{index} is half written or damaged ({error!r}); save again.", 1) from None
+    if outside:
+        raise UserError(f"{index} names {outside[0]!r}, which is no file of its own folder; save again.", 1)
     if "model.safetensors" not in names and (folder / "model.safetensors").is_file():
         # Left by an earlier save: transformers would read the one, vLLM the other.
         raise UserError(f"{folder} holds model.safetensors and {index.name} of another save; delete the older one.", 1)
@@ -159,12 +189,18 @@ def check_complete(folder: Path, implied: Shapes | None = None) -> None:
         )
     found = stored_shapes(folder)
     if not found:
+        raise UserError(_why_no_weights(folder), exit_code=1)
+    if (folder / adapters.CONFIG).is_file():
+        # transformers would load the adapter on top, vLLM would not.
+        raise UserError(f"{folder} holds a whole model and {adapters.CONFIG}; move one of them to another folder.", 1)
+    wanted = implied or implied_shapes(folder)
+    if found | wanted != found and (method := quantization(folder)):
         raise UserError(
-            f"{folder} holds no *.safetensors weights; under ZeRO-3 train with zero3_save_16bit_model: true "
-            "(deepspeed_zero3.yaml), which gathers them on save.",
+            f"{folder} holds quantized weights ({method}), of other tensors than its architecture has; evaluate the model "
+            "that they were made from.",
             exit_code=1,
         )
-    for name, shape in (implied or implied_shapes(folder)).items():
+    for name, shape in wanted.items():
         if name not in found:
             raise UserError(
                 f"{folder}: the weights lack {name}, which config.json implies; the save was cut off, or ZeRO-3 saved "
@@ -177,8 +213,33 @@ def check_complete(folder: Path, implied: Shapes | None = None) -> None:
                 "different models or were not gathered from their shards. Save again.",
                 exit_code=1,
             )
+    check_tokenizer(folder)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raises UserError (exit code 1) unless there are files of a tokenizer."""
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise UserError(f"{folder} has no tokenizer (tokenizer.json); copy the base model's tokenizer files there.", 1)
+
+
+def quantization(folder: Path) -> str:
+    """The method that config.json names for quantized weights, such as "bitsandbytes"; "" for plain ones."""
+    try:
+        named = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return str(named.get("quant_method", "unnamed")) if isinstance(named, dict) else ""
+
+
+def _why_no_weights(folder: Path) -> str:
+    if empty := weight_files(folder):
+        return f"{empty[0]} holds no tensors; save again, or evaluate another checkpoint."
+    if foreign := foreign_weights(folder):
+        return f"{folder} holds no *.safetensors weights: {foreign}."
+    return (
+        f"{folder} holds no *.safetensors weights; under ZeRO-3 train with zero3_save_16bit_model: true "
+        "(deepspeed_zero3.yaml), which gathers them on save."
+    )
 
 
 def stored_shapes(folder: Path) -> Shapes:
@@ -199,18 +260,37 @@ def implied_shapes(folder: Path) -> Shapes:
     """Tensor name -> shape of the architecture in config.json, built without memory; tied output weights left out."""
     # Imported late: half of the commands need no torch.
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    config = read_config(folder)
     try:
-        config = AutoConfig.from_pretrained(folder)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except Exception as error:  # transformers raises a dozen unrelated types, ZeroDivisionError among them
-        raise UserError(
-            f"{folder}/config.json describes no causal language model ({' '.join(str(error).split())}).", 1
-        ) from None
+        raise UserError(_no_language_model(folder, error), 1) from None
     tied = set(model.all_tied_weights_keys) if config.tie_word_embeddings else set()
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+
+
+def read_config(folder: Path) -> Any:
+    """config.json as transformers reads it. Raises UserError (exit code 1) where it describes no model, or holds NaN."""
+    from transformers import AutoConfig
+
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"), parse_constant=_refuse_nan)
+        return AutoConfig.from_pretrained(folder)
+    except Exception as error:
+        raise UserError(_no_language_model(folder, error), 1) from None
+
+
+def _refuse_nan(constant: str) -> float:
+    if constant == "NaN":
+        raise ValueError("it holds NaN for a number")
+    return float(constant)
+
+
+def _no_language_model(folder: Path, error: Exception) -> str:
+    return f"{folder}/config.json describes no causal language model ({' '.join(str(error).split())})."
 
 
 def arrivals(run: Path, poll_s: float = POLL_S) -> Iterator[tuple[Path, float]]:

@@ -172,16 +172,36 @@ def _by_weights(asked: str, known: Iterable[Evaluation], reports: Path) -> Side:
     folders = checkpoints.find(asked)
     folder = folders[-1]
     try:
-        sha = checkpoints.weights_sha(folder)
+        now = checkpoints.identities(folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror or error}); save it again.", 1) from None
-    matches = tuple(e for e in known if e.manifest["checkpoint"]["weights_sha"] == sha)
+    why = _last(folder, asked).strip(" ()")
+    matches = _newest_weights([e for e in known if checkpoints.is_same(now, e.manifest["checkpoint"])], now)
+    if not matches and "weights_sha" not in now:
+        matches = _newest_weights([e for e in known if _is_nameless_adapter(e, folder)], now)
+        why = ", ".join(filter(None, (why, "its merged weights are gone, so found by its name alone")))
     if not matches:
         raise UserError(
             f"{folder}{_last(folder, asked)} has no evaluation in {reports} with the weights it has now; "
             f"make one: make eval CKPT={quoted(folder)} BENCH=…"
         )
-    return Side(asked, str(folder), _last(folder, asked).strip(" ()"), matches)
+    return Side(asked, str(folder), why, matches)
+
+
+def _newest_weights(known: Sequence[Evaluation], now: Mapping[str, str]) -> tuple[Evaluation, ...]:
+    """Those of one model: of the weights that are there, else, for an adapter that met several bases, of the newest."""
+    if not known:
+        return ()
+    shas = {e.manifest["checkpoint"]["weights_sha"] for e in known}
+    last = max(known, key=lambda e: str(e.manifest["created"])).manifest["checkpoint"]["weights_sha"]
+    sha = now["weights_sha"] if now.get("weights_sha") in shas else last
+    return tuple(e for e in known if e.manifest["checkpoint"]["weights_sha"] == sha)
+
+
+def _is_nameless_adapter(evaluation: Evaluation, folder: Path) -> bool:
+    """Whether an evaluation of this folder was stored before manifests named the adapter."""
+    checkpoint = evaluation.manifest["checkpoint"]
+    return "adapter_sha" not in checkpoint and Path(checkpoint["path"]).absolute() == folder.absolute()
 
 
 def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval import checkpoints, store
+from eval import adapters, checkpoints, store
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def unreferenced(reports: Path) -> list[Unreferenced]:
 
     A model from the hub is taken to be there. Reads all weights once, to tell a retrained folder from the old one.
     """
-    shas: dict[str, str | None] = {}
+    shas: dict[str, dict[str, str] | None] = {}
     found, used = [], set()
     for folder in sorted(manifest.parent for manifest in reports.glob("*/manifest.json")):
         manifest = store.read_object(folder / "manifest.json")
@@ -51,16 +51,20 @@ def delete(rows: list[Unreferenced]) -> None:
             row.path.unlink(missing_ok=True)
 
 
-def _why_unreferenced(checkpoint: dict[str, Any], shas: dict[str, str | None]) -> str:
+def _why_unreferenced(checkpoint: dict[str, Any], shas: dict[str, dict[str, str] | None]) -> str:
     path = str(checkpoint["path"])
     if checkpoints.is_hub_id(path) and checkpoint["run"] == path:
         return ""
     if path not in shas:
         folder = Path(path)
-        shas[path] = checkpoints.weights_sha(folder) if (folder / "config.json").is_file() else None
-    if shas[path] is None:
+        adapter = adapters.is_adapter(folder) and (folder / adapters.WEIGHTS).is_file()
+        shas[path] = checkpoints.identities(folder) if adapter or (folder / "config.json").is_file() else None
+    now = shas[path]
+    if now is None:
         return f"{path} is gone"
-    return "" if shas[path] == checkpoint["weights_sha"] else f"{path} holds other weights by now"
+    if "weights_sha" not in now and "adapter_sha" not in checkpoint:
+        return ""  # an adapter whose merged copy is gone: whether it was trained again is not known
+    return "" if checkpoints.is_same(now, checkpoint) else f"{path} holds other weights by now"
 
 
 def _size(path: Path) -> int:

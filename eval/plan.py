@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eval import benchmarks, checkpoints, prompts, store
+from eval import benchmarks, checkpoints, limits, prompts, store
 from eval.doubts import SWAP_CHECKS
 from eval.engines import draws
 from eval.engines.base import Engine
@@ -82,9 +81,12 @@ def plan(checkpoint: Checkpoint, sets: list[Benchmark], options: Options, engine
         "command": shlex.join(sys.argv),
     }
     tokenizer, prompt = read_prompt(checkpoint, options)
+    config = checkpoints.read_config(checkpoint.path)
     jobs = []
     for benchmark in sets:
         ids = prompts.prompt_ids(benchmark.problems, tokenizer, prompt)
+        limits.check_context(checkpoint.path, config, benchmark, ids, options.decoding)
+        limits.check_vocabulary(checkpoint.path, config, tokenizer, benchmark, ids, prompt["stop_token_ids"])
         for decoding in options.decodings:
             manifest = describe(checkpoint, benchmark, prompt, engine, decoding) | surroundings
             jobs.append(Job(checkpoint, benchmark, decoding, tokenizer, ids, manifest))
@@ -101,13 +103,31 @@ def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str
             "copy the base model's tokenizer files there.",
             exit_code=1,
         ) from None
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"{checkpoint.path}: its tokenizer has no EOS token, so no output could end; name eos_token in "
+            "tokenizer_config.json.",
+            exit_code=1,
+        )
     if options.prompt == "tokenizer":
-        return tokenizer, prompts.describe_chat(tokenizer, checkpoints.stop_token_ids(checkpoint.path))
+        return tokenizer, _chat_prompt(tokenizer, checkpoint.path)
     # A fault that training let pass on purpose does not stop its measurement.
     today = prompts.describe(tokenizer, prompts.allowed_in(checkpoint.path) if options.prompt == "training" else ())
     if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
     return tokenizer, prompts.describe_variant(today, options.prompt_variant)
+
+
+def _chat_prompt(tokenizer: Any, folder: Path) -> dict[str, Any]:
+    stops = checkpoints.stop_token_ids(folder)
+    try:
+        return prompts.describe_chat(tokenizer, stops)
+    except UserError:
+        raise
+    except Exception as error:  # a template is a program of others, in a language that raises what it likes
+        raise UserError(
+            f"{folder}: its chat template cannot be rendered ({' '.join(str(error).split())}); use --prompt current.", 1
+        ) from None
 
 
 def describe(
@@ -129,6 +149,7 @@ def describe(
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
+            **({"adapter_sha": checkpoint.adapter_sha} if checkpoint.adapter_sha else {}),
             # The folder may hold another run by the time somebody asks which data made this score, and how much of them.
             "data": data_note(checkpoint.path),
             "tokens_seen": tokens_seen(checkpoint.path, checkpoint.step),
@@ -194,17 +215,5 @@ def choose_engine(options: Options, device: str) -> Engine:
 
 
 def longest(jobs: list[Job]) -> int:
-    """Tokens of the longest prompt plus the budget. Raises UserError where a model's context is shorter."""
-    needed = 0
-    for job in jobs:
-        decoding, prompt = job.decoding, max(map(len, job.prompt_ids))
-        config = json.loads((job.checkpoint.path / "config.json").read_text(encoding="utf-8"))
-        context = config.get("max_position_embeddings", prompt + decoding.max_tokens)
-        if prompt + decoding.max_tokens > context:
-            fix = f"pass --max-tokens {context - prompt} or less" if context > prompt else "take a model with more"
-            raise UserError(
-                f"{job.checkpoint.path}: its context of {context} tokens is too short for a prompt of {prompt} of {job.benchmark.name} "
-                f"and --max-tokens {decoding.max_tokens}; {fix}."
-            )
-        needed = max(needed, prompt + decoding.max_tokens)
-    return needed
+    """Tokens of the longest prompt plus the budget."""
+    return max((max(map(len, job.prompt_ids)) + job.decoding.max_tokens for job in jobs), default=0)

@@ -130,7 +130,8 @@ class Prediction:
 class Checkpoint:
     """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content.
 
-    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is.
+    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is. `adapter_sha` identifies
+    the adapter that `path` was merged from, "" for a model that was trained whole.
     """
 
     path: Path
@@ -138,3 +139,4 @@ class Checkpoint:
     step: int | None
     run: str
     weights_sha: str = field(repr=False)
+    adapter_sha: str = field(default="", repr=False)

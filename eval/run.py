@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,41 +21,67 @@ from eval.doubts import set_apart
 from eval.engines.base import Engine, Loaded, Prompt, Stops
 from eval.grading import grade_stored
 from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
-from eval.records import Benchmark, Checkpoint, Completion, Prediction
+from eval.records import Benchmark, Completion, Prediction
+from eval.skips import Skipped, Skips
 from eval.summary import summarise
 
 # Predictions that are synced to disk together: what a crash can cost is less than a second of decoding.
 BATCH_PREDICTIONS = 32
 
 
-def evaluate(names: list[str], options: Options, console: Console) -> Iterator[dict[str, Any]]:
+def evaluate(
+    names: list[str], options: Options, console: Console, skipped: list[Skipped] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yields the summary of every (checkpoint, benchmark), in order, each finished on disk before it is yielded.
 
-    Everything is checked before the engine starts, and the engine starts only when something has to be decoded.
+    Everything is checked before the engine starts, and the engine starts only when something has to be decoded. With a
+    list `skipped`, a checkpoint that is broken or locked joins that list instead of ending the call.
     """
-    engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
-    tell(sets, console)
-    jobs = [job for checkpoint in checkpoints.resolve(names) for job in plan(checkpoint, sets, options, engine)]
+    engine, jobs, skips = prepare(names, options, skipped)
+    tell({job.benchmark.name: job.benchmark for job in jobs}.values(), console)
     with closing(engine):
-        yield from score(jobs, options, engine, console)
+        yield from score(jobs, options, engine, console, skips)
 
 
-def watch(run: Path, options: Options, console: Console) -> Iterator[dict[str, Any]]:
+def prepare(
+    names: list[str], options: Options, skipped: list[Skipped] | None = None
+) -> tuple[Engine, list[Job], Skips]:
+    """The engine, not started, and what it will be asked. Raises UserError for whatever can be refused by now."""
+    engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    found = checkpoints.found(names)
+    skips, jobs = Skips(skipped, several=len(found) > 1), []
+    for folder, hub_id in found.items():
+        with skips.around(hub_id or str(folder)):
+            jobs += plan(checkpoints.identify(folder, hub_id), sets, options, engine)
+    if skipped is None:
+        for job in jobs:
+            with skips.around(job.checkpoint.name):
+                check_free(job, options)
+    return engine, jobs, skips
+
+
+def watch(
+    run: Path, options: Options, console: Console, skipped: list[Skipped] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yields what `evaluate` does, for each checkpoint of `run` as training finishes it, until training has ended."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
     tell(sets, console)
+    skips = Skips(skipped, several=True)
     with closing(engine):
-        for checkpoint in waited_for(run, console):
-            yield from score(plan(checkpoint, sets, options, engine), options, engine, console)
+        for folder in waited_for(run, console):
+            jobs: list[Job] = []
+            with skips.around(str(folder)):
+                jobs = plan(checkpoints.identify(folder), sets, options, engine)
+            yield from score(jobs, options, engine, console, skips)
 
 
-def tell(sets: list[Benchmark], console: Console) -> None:
+def tell(sets: Iterable[Benchmark], console: Console) -> None:
     """Prints what is to be known of the benchmarks, once, before anything is decoded."""
     for benchmark in sets:
         show_remarks(remarks(benchmark), console)
 
 
-def waited_for(run: Path, console: Console) -> Iterator[Checkpoint]:
+def waited_for(run: Path, console: Console) -> Iterator[Path]:
     """The checkpoints of `run` as they become complete, each with a line that says how long it has been so."""
     arrivals = checkpoints.arrivals(run)
     while True:
@@ -65,30 +91,50 @@ def waited_for(run: Path, console: Console) -> Iterator[Checkpoint]:
             return
         folder, seconds = arrival
         console.print(f"{folder}: complete for {seconds:.0f} s", markup=False, soft_wrap=True)
-        yield checkpoints.identify(folder)
+        yield folder
 
 
-def score(jobs: list[Job], options: Options, engine: Engine, console: Console) -> Iterator[dict[str, Any]]:
+def score(
+    jobs: list[Job], options: Options, engine: Engine, console: Console, skips: Skips
+) -> Iterator[dict[str, Any]]:
     """Yields the summary of every job, in order; what is stored already is not decoded again."""
     engine.max_model_tokens = max(engine.max_model_tokens, longest(jobs))
     inside: Path | None = None
-    for job in jobs:
-        job = replace(job, manifest=set_apart(job.manifest, options.reports))
-        folder = store.create(options.reports, job.manifest, job.benchmark)
-        if summary := store.read_summary(folder):
-            yield summary | named(job) | {"reused": True}
-            continue
+    for planned in jobs:
+        job = replace(planned, manifest=set_apart(planned.manifest, options.reports))
+        summary, held, inside = None, inside, None  # after a failure nobody knows what the engine holds
+        with skips.around(job.checkpoint.name, job.benchmark.name, engine):
+            summary, inside = score_one(job, options, engine, console, held)
+        if summary:
+            yield summary
+
+
+def score_one(
+    job: Job, options: Options, engine: Engine, console: Console, inside: Path | None
+) -> tuple[dict[str, Any], Path | None]:
+    """(the summary of one job, the model that the engine holds now); `inside` is the one that it held before."""
+    folder = store.create(options.reports, job.manifest, job.benchmark)
+    if summary := store.read_summary(folder):
+        return summary | named(job) | {"reused": True}, inside
+    with store.locked(folder):
+        owed, loaded = missing(job, folder), Loaded(0.0, 0.0)
+        if owed and inside != job.checkpoint.path:
+            with console.status(Text(f"loading {job.checkpoint.name}")):
+                inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
+        times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
+        times |= decode(job, owed, folder, engine, console)
+        store.put_in_order(folder, job.owners)
+        summary = named(job) | grade(job, folder, options.workers, console) | times | {"reused": False}
+        store.finish(folder, summary)
+    return summary, inside
+
+
+def check_free(job: Job, options: Options) -> None:
+    """Raises UserError where another process is writing this evaluation."""
+    folder = options.reports / str(job.manifest["key"])
+    if folder.is_dir() and not store.read_summary(folder):
         with store.locked(folder):
-            owed, loaded = missing(job, folder), Loaded(0.0, 0.0)
-            if owed and inside != job.checkpoint.path:
-                with console.status(Text(f"loading {job.checkpoint.name}")):
-                    inside, loaded = job.checkpoint.path, engine.load(job.checkpoint.path)
-            times = {"start_s": loaded.start_s, "load_s": loaded.swap_s}
-            times |= decode(job, owed, folder, engine, console)
-            store.put_in_order(folder, job.owners)
-            summary = named(job) | grade(job, folder, options.workers, console) | times | {"reused": False}
-            store.finish(folder, summary)
-        yield summary
+            pass
 
 
 def missing(job: Job, folder: Path) -> list[int]:

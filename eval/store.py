@@ -31,6 +31,10 @@ KEY_DIGITS = 16  # 64 bits: a collision among a million evaluations has odds of 
 Owner = tuple[str, int]  # (problem id, sample)
 
 
+class Locked(UserError):
+    """Another process is writing this evaluation."""
+
+
 def key_of(inputs: dict[str, Any]) -> str:
     """The evaluation's identity: the first hex digits of the sha256 over everything that decides its predictions."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
@@ -63,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is being written by another evaluation; wait for it to finish.", 1) from None
+            raise Locked(f"{folder} is being written by another evaluation; wait for it to finish.", 1) from None
         yield
 
 

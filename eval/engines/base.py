@@ -23,6 +23,13 @@ class Stops(NamedTuple):
     next_problem: str = ""
 
 
+# What both engines say where a model's weights are numbers but what it computes from them is not.
+NAN_LOGITS = (
+    "the model computes NaN instead of a score for each token, so its outputs would be noise; its weights are too large for "
+    "the precision, or damaged: evaluate an earlier checkpoint"
+)
+
+
 class Prompt(NamedTuple):
     """What is asked: the id of its problem, from which the draws of its samples follow, and its token ids."""
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.engines.base import Finished, Loaded, Prompt, Stops
+from eval.engines.base import NAN_LOGITS, Finished, Loaded, Prompt, Stops
 from eval.engines.draws import draw_tokens, list_draws
-from eval.records import Completion, Decoding
+from eval.records import Completion, Decoding, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +66,7 @@ class HuggingFace:
 
     def _decode(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> list[list[int]]:
         import torch
+        from transformers import LogitsProcessorList
 
         rows = [prompt.token_ids for prompt in prompts for _ in range(decoding.n_samples)]
         width = max(map(len, rows))
@@ -78,9 +79,11 @@ class HuggingFace:
                 attention_mask=mask,
                 max_new_tokens=decoding.max_tokens,
                 do_sample=False,
-                logits_processor=[_drawing(prompts, decoding, width)] if decoding.temperature else [],
                 eos_token_id=list(stops.token_ids),
                 pad_token_id=padding,
+                logits_processor=LogitsProcessorList(
+                    [_refuse_nan, *([_drawing(prompts, decoding, width)] if decoding.temperature else [])]
+                ),
                 **({"stop_strings": [stops.next_problem], "tokenizer": self._tokenizer} if stops.next_problem else {}),
             )
         return [row[width:].tolist() for row in output]  # (prompts * n_samples, new tokens)
@@ -109,3 +112,10 @@ def _drawing(
         return draw_tokens(scores, draws, [ids.shape[1] - width] * len(draws))
 
     return draw
+
+
+def _refuse_nan(_: Any, scores: Any) -> Any:
+    """A processor of logits that changes nothing: the largest of NaN would be the first token of the vocabulary."""
+    if scores.isnan().any():
+        raise UserError(f"{NAN_LOGITS}.", 1)
+    return scores

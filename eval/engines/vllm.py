@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval import checkpoints
-from eval.engines.base import Finished, Loaded, Prompt, Stops
+from eval.engines.base import NAN_LOGITS, Finished, Loaded, Prompt, Stops
 from eval.engines.draws import list_draws
 from eval.engines.swap import file_digests
 from eval.records import Completion, Decoding, UserError, first_line
@@ -72,12 +72,24 @@ class Vllm:
                     # A request for each sample: vLLM's own `n` would seed them by one after the other.
                     engine.add_request(f"{index}:{sample}", {"prompt_token_ids": prompt.token_ids}, parameters)
             while engine.has_unfinished_requests():
-                for request in engine.step():
+                for request in self._step():
                     if request.finished:
                         index, sample = map(int, request.request_id.split(":"))
                         owed[index][sample] = _completion(request.outputs[0])
                         if len(owed[index]) == decoding.n_samples:
                             yield index, [completion for _, completion in sorted(owed.pop(index).items())]
+
+    def _step(self) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return self._llm.llm_engine.step()
+        except EngineDeadError as error:  # it has said why to the log only
+            raise UserError(
+                f"vLLM's engine died while it decoded, and the log says of what: mostly memory; after `NaNs detected in logits`, "
+                f"{NAN_LOGITS}.",
+                1,
+            ) from error
 
     def close(self) -> None:
         """Stops the engine's process."""
@@ -164,6 +176,7 @@ def _set_environment(device: str) -> None:
     """Must happen before vLLM is imported, which reads these once."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_RAISE_ON_LOGIT_NANS", "1")
     # A forked child inherits CUDA in a state it cannot use.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if device == "cpu":

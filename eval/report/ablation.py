@@ -10,6 +10,7 @@ The last checkpoint of a cell stands for it: the best one would be picked on the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ from eval.store import read_object
 from eval.words import bounds, p_value, p_words, signed, size, tenths, why_not
 
 FOLDER, CELLS, RESULT = "ablations", "cells.json", "ablation.json"
-NAME_CHARACTERS = 40
+NAME_CHARACTERS, REASON_CHARACTERS = 40, 400
 UNEQUAL_TOKENS = 1.05
 
 
@@ -88,6 +89,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A cell without a result: its name, why in one sentence, and its log relative to the project ("" where not known)."""
+
+    name: str
+    reason: str
+    log: str
+
+
+@dataclass(frozen=True)
 class Ablation:
     """One ablation: what was run, and a table for each benchmark that has results."""
 
@@ -101,6 +111,11 @@ class Ablation:
         names = [plain(arm["name"]) for arm in self.record["arms"]]
         shown = [*names[:4], f"{len(names) - 4} more"] if len(names) > 5 else names
         return f"{join_words(shown)}"
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The cells without a result."""
+        return [_failure(cell) for cell in self.record["cells"] if cell.get("error")]
 
 
 def load_ablations(reports: Path) -> list[Ablation]:
@@ -312,8 +327,22 @@ def write_result(ablation: Ablation) -> None:
 
 def plain(text: str) -> str:
     """One line without control characters: names of recipes are what people called their files."""
-    line = "".join(character if character.isprintable() else " " for character in str(text))
+    line = _printable(str(text))
     return line if len(line) <= NAME_CHARACTERS else line[: NAME_CHARACTERS - 1] + "…"
+
+
+def _failure(cell: Mapping[str, Any]) -> Failure:
+    """What the record keeps of a failed cell; its error ends in the exit code and the whole path of the log."""
+    name = f"{cell['arm']} seed {cell['seed']}"
+    said = " ".join(re.sub(r"\(exit code -?\d+; .*\)$", "", str(cell["error"])).split()).removeprefix(f"{name}: ")
+    sentence = re.split(r"(?<=[.!?]) ", said)[0]
+    # Only the name is taken, as with keys of evaluations.
+    log = f"ablations/cells/{_printable(Path(str(cell['key'])).name)}/cell.log" if cell.get("key") else ""
+    return Failure(plain(name), _printable(sentence)[:REASON_CHARACTERS], log)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _last(cell: Mapping[str, Any], benchmark: str, reports: Path) -> tuple[dict[str, Any], Graded] | None:

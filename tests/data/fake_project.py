@@ -34,6 +34,11 @@ for line in open("sft_config.yaml"):
 train = [json.loads(line) for line in open(pathlib.Path(config["dataset_name_or_path"], "train.jsonl"))]
 run = pathlib.Path(config["output_dir"], config["run_name"])
 resume = "--resume" in sys.argv
+if "--preflight" in sys.argv:
+    trace(step="preflight", run=run.name, argv=sys.argv[1:], utils=open("sft_utils.py").read())
+    if train[0].get("refused"):
+        print("error: preflight stops this run (eos: rows).", file=sys.stderr); sys.exit(1)
+    sys.exit(0)
 trace(step="train", run=run.name, resume=resume, utils=open("sft_utils.py").read(), argv=sys.argv[1:])
 if not resume and run.exists():
     sys.exit("error: there is a run already")
@@ -61,6 +66,9 @@ EVALUATE = (
 names, options = sys.argv[2:], {}
 place = next(i for i, name in enumerate(names) if name.startswith("--"))
 models, rest = names[:place], names[place:]
+if "--check" in rest:
+    trace(step="check", models=models, options=rest)
+    sys.exit("error: its context of 8 tokens is too short" if "--max-tokens" in rest and "9999" in rest else 0)
 options = dict(zip(rest[::2], rest[1::2]))
 reports, n = pathlib.Path(options["--reports"]), 80
 threads = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")]

@@ -48,9 +48,17 @@ def plan_of(project: Path, *recipes: str, seeds: tuple[int, ...] = (0, 1), **cha
     return make_plan(args, project)
 
 
-def traced(project: Path) -> list[dict]:
+CHECKS = ("preflight", "check")
+
+
+def everything_traced(project: Path) -> list[dict]:
     path = project.parent / "trace.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def traced(project: Path) -> list[dict]:
+    """All but what only looks: the checks of arms that come before the first training."""
+    return [line for line in everything_traced(project) if line["step"] not in CHECKS]
 
 
 def steps(project: Path) -> list[str]:
@@ -296,6 +304,74 @@ def test_a_wrong_request_is_refused_before_anything_is_trained(recipes, options,
         ablate(plan_of(project, *recipes, **options), SILENT)
     assert said in str(refused.value)
     assert "train" not in steps(project)
+
+
+# Checked before the first training
+
+
+def test_every_arm_is_checked_before_the_first_is_trained_and_once(project):
+    good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3)
+    (project / "no_eos.py").write_text("no eos")
+    (project / "arm.yaml").write_text(f"recipe: {good}\nname: own\nsft_utils: no_eos.py\nallow: [eos]\n")
+    ablate(plan_of(project, good, bad, "arm.yaml"), SILENT)
+    told = everything_traced(project)
+    assert [line["step"] for line in told[:5]] == ["preflight", "check", "preflight", "preflight", "train"]
+    assert [line["run"].split("-")[0] for line in told if line["step"] == "preflight"] == ["good", "bad", "own"]
+    assert told[1]["models"] == ["models/base"] and "--benchmark" in told[1]["options"]
+    assert told[3]["utils"] == "no eos" and told[3]["argv"][-3:] == ["--allow", "eos", "--preflight"]
+    ablate(plan_of(project, good, bad, "arm.yaml"), SILENT)
+    assert len(everything_traced(project)) == len(told)
+
+
+def test_arms_that_training_would_refuse_are_all_named_before_one_is_trained(project):
+    good = write_data(project, "good", 0.8)
+    lost, torn = (write_data(project, name, 0.3, refused=True) for name in ("lost", "torn"))
+    with pytest.raises(UserError) as refused:
+        ablate(plan_of(project, good, lost, torn), SILENT)
+    assert refused.value.exit_code == 1 and str(refused.value).startswith(
+        "nothing is trained, because 2 of 3 arms fail: "
+    )
+    for name in ("lost", "torn"):
+        assert f"{name} seed 0: preflight stops this run (eos: rows). (exit code 1; " in str(refused.value)
+    assert steps(project) == []
+    done = call(project, good, lost)
+    assert done.returncode == 1 and done.stderr.startswith("error: nothing is trained") and steps(project) == []
+    write_data(project, "lost", 0.3)
+    found, problems = ablate(plan_of(project, good, lost, seeds=(0,)), SILENT)
+    assert not problems and accuracies(found) == {"good": 0.8, "lost": 0.3}
+
+
+def test_what_scoring_would_refuse_is_said_before_one_is_trained(project):
+    good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3)
+    with pytest.raises(UserError, match=r"1 of 2 arms fail: good seed 0: its context of 8 tokens is too short"):
+        ablate(plan_of(project, good, bad, **{"--max-tokens": 9999}), SILENT)
+    assert steps(project) == []
+    ablate(plan_of(project, good, bad, **{"--max-tokens": 8}), SILENT)
+    assert len(steps(project)) == 8
+
+
+def test_a_finished_arm_and_one_that_another_call_trains_are_not_checked(project):
+    import fcntl
+
+    good, bad = write_data(project, "good", 0.8), write_data(project, "bad", 0.3)
+    ablate(plan_of(project, good, bad, seeds=(0,)), SILENT)
+    for path in project.glob("ablations/cells/*/checked"):
+        path.unlink()
+    before = len(everything_traced(project))
+    ablate(plan_of(project, good, bad, seeds=(0,)), SILENT)
+    assert len(everything_traced(project)) == before
+    new = write_data(project, "new", 0.5)
+    cells = {path.name for path in project.glob("ablations/cells/*")}
+    ablate(plan_of(project, good, new, seeds=(0,)), SILENT)
+    (place,) = (path for path in project.glob("ablations/cells/*") if path.name not in cells)
+    for path in (*project.glob("checkpoints/new-*/finished.json"), place / "checked"):
+        path.unlink()
+    before = len(everything_traced(project))
+    with (place / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _, problems = ablate(plan_of(project, good, new, seeds=(0,)), SILENT)
+    assert len(problems) == 1 and "being worked on by another call" in problems[0]
+    assert len(everything_traced(project)) == before
 
 
 # Arms

@@ -282,19 +282,27 @@ def test_every_option_of_run_reaches_the_evaluation(
     use_engine()
     seen: dict[str, Any] = {}
 
-    def spy(names: list[str], options: Any, console: Any) -> Any:
-        seen.update(vars(options), names=names)
-        return evaluate(names, options, console)
+    def spy(names: list[str], options: Any, console: Any, skipped: Any) -> Any:
+        seen.update(vars(options), names=names, skipped=skipped)
+        return evaluate(names, options, console, skipped)
 
     monkeypatch.setattr("eval.run.evaluate", spy)
     sampling = ["--n-samples=2", "--temperature=0.7", "--top-p=0.9", "--seed=3", "--max-tokens=32"]
     others = ["--limit=1", "--engine=hf", "--device=cpu", "--prompt=current", "--workers=1", "--reports=out"]
-    others += ["--stop=eos", "--prompt-variant=space", "--repeat=1", "--tensor-parallel=2", "--actors=3"]
+    others += [
+        "--stop=eos",
+        "--prompt-variant=space",
+        "--repeat=1",
+        "--tensor-parallel=2",
+        "--actors=3",
+        "--skip-broken",
+    ]
     assert cli(*run_on("run/checkpoint-3", "sums", *sampling, *others)).code == 0
     sampled = {"max_tokens": 32, "temperature": 0.7, "top_p": 0.9, "n_samples": 2, "seed": 3}
     assert vars(seen.pop("decoding")) == sampled | {"stop_at_problem": False, "repeat": 0, "max_batch": None}
     assert seen == {
         "names": ["run/checkpoint-3"],
+        "skipped": [],
         "benchmarks": ("sums",),
         "benchmarks_dir": Path("bench"),
         "reports": Path("out"),
@@ -308,6 +316,15 @@ def test_every_option_of_run_reaches_the_evaluation(
         "actors": 3,
         "workers": 1,
     }
+
+
+def test_a_check_refuses_what_a_run_would_and_starts_no_engine(place: Path, cli: Cli, use_engine: Any) -> None:
+    engine = use_engine()
+    assert_one_error(cli(*run_on("run/checkpoint-2"), "--check"), 1, "model.safetensors is half written")
+    assert_one_error(cli(*run_on("model", "sums", "--max-tokens", "4096"), "--check"), 2, "its context of 512 tokens")
+    done = cli(*run_on("model"), "--check")
+    assert (done.code, done.out, done.err) == (0, "", "nothing to object to: 1 evaluations can be made.\n")
+    assert engine.loaded == [] and not list(place.glob("reports/*/manifest.json"))
 
 
 def test_benchmarks_are_listed_with_their_sizes(place: Path, cli: Cli) -> None:

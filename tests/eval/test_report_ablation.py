@@ -149,6 +149,50 @@ def test_the_page_shows_tables_plot_and_seeds_and_the_index_links_it(tmp_path: P
     assert "ablations/one/index.html" in ledger and ">control</a>" in ledger and ">−15.8</a>" in ledger
 
 
+PREFLIGHT = "preflight stops this run (eos: 3 rows; mend sft_utils.py)."
+# What a record says of a failed cell -> what the page says.
+ERRORS = {
+    "with its log": (
+        {"key": "0f3a", "error": f"wrong seed 1: {PREFLIGHT} To run: --allow eos. (exit code 1; /far/away/cell.log)"},
+        f"wrong seed 1 : {PREFLIGHT} Its log: ablations/cells/0f3a/cell.log",
+    ),
+    "without a key": ({"error": "the actor died"}, "wrong seed 1 : the actor died"),
+    "a key with a path": (
+        {"key": "../../etc", "error": "no."},
+        "wrong seed 1 : no. Its log: ablations/cells/etc/cell.log",
+    ),
+    "hostile": (
+        {"key": "<img src=x>", "error": "<script>alert(1)</script> \x1b[2J\n\u202e & more"},
+        "wrong seed 1 : &lt;script&gt;alert(1)&lt;/script&gt; [2J &amp; more "
+        "Its log: ablations/cells/&lt;img src=x&gt;/cell.log",
+    ),
+}
+
+
+@pytest.mark.parametrize("all_of_them", [False, True], ids=["one cell", "every cell"])
+@pytest.mark.parametrize(("changes", "said"), ERRORS.values(), ids=ERRORS)
+def test_the_page_says_why_a_cell_has_no_result(
+    changes: dict[str, str], said: str, all_of_them: bool, tmp_path: Path
+) -> None:
+    folder = write_ablation(tmp_path / "reports")
+    record = json.loads((folder / CELLS).read_text())
+    for cell in record["cells"]:
+        if all_of_them or (cell["arm"], cell["seed"]) == ("wrong", 1):
+            cell.update({"keys": {}} | changes)
+    (folder / CELLS).write_text(json.dumps(record))
+    write_report(tmp_path / "reports")
+    page = Page(folder / "index.html")
+    text = " ".join(re.sub(r"</?(?:strong|code|li|ul|h2|section)[^>]*>", " ", page.text).split())
+    assert "Without a result" in text and said in text and "/far/away" not in text
+    assert not page.all("script") and not page.all("img") and "\x1b" not in page.text and "\u202e" not in page.text
+
+
+def test_the_page_of_an_ablation_without_failures_says_nothing_of_them(tmp_path: Path) -> None:
+    folder = write_ablation(tmp_path / "reports")
+    write_report(tmp_path / "reports")
+    assert "Without a result" not in (folder / "index.html").read_text()
+
+
 def test_the_same_store_gives_the_same_bytes(tmp_path: Path) -> None:
     folder = write_ablation(tmp_path / "reports")
     write_report(tmp_path / "reports")
