@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from eval.arguments import parser
 from eval.console import console_on, quiet, unexpected_errors
+from eval.names import printable
 from eval.records import Decoding, UserError
 
 if TYPE_CHECKING:
+    from eval.gc import Garbage
     from eval.plan import Options
     from eval.report.conditions import Section
 
@@ -180,21 +183,54 @@ def regrade(args: argparse.Namespace) -> int:
 
 
 def gc(args: argparse.Namespace) -> int:
-    """Lists what nothing refers to any more; with --delete it goes."""
-    from eval.gc import delete, unreferenced
+    """Lists leftovers and unused problems, and the evaluations that are asked for; with --delete what is listed goes."""
+    from eval import gc as store_gc
 
+    if not args.reports.is_dir():
+        raise UserError(f"{args.reports} is no folder; pass the reports folder with --reports DIR.")
+    if args.names and args.weights_gone:
+        raise UserError(
+            f"--weights-gone picks the evaluations by itself; leave out {args.names[0]}, or --weights-gone."
+        )
+    asked = store_gc.named(args.reports, args.names)
+    if args.weights_gone:
+        asked = store_gc.weights_gone(args.reports)
+    rows = [*asked, *store_gc.certain(args.reports, without=[row.path for row in asked])]
     console = console_on(sys.stdout)
-    rows = unreferenced(args.reports)
-    table = Table("path", "why", "MB")
-    for row in rows:
-        table.add_row(*map(escape, (str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}")))
-    console.print(table if rows else "nothing to delete: everything stored belongs to weights that are there.")
+    _list_garbage(rows, console)
     if rows and args.delete:
-        delete(rows)
+        store_gc.delete(rows)
         console.print(f"deleted {len(rows)}")
     elif rows:
         console.print("nothing is deleted yet: pass --delete")
+    console.print(_what_stays(args.reports, {row.path for row in asked}), markup=False, soft_wrap=True)
     return 0
+
+
+def _list_garbage(rows: list[Garbage], console: Console) -> None:
+    if not rows:
+        console.print("nothing to delete.")
+        return
+    table = Table("path", "why", Column("MB", justify="right"))
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in (str(row.path), row.reason)), f"{row.size_bytes / 1e6:,.1f}")
+    console.print(table)
+    console.print(f"together {sum(row.size_bytes for row in rows) / 1e6:,.1f} MB")
+
+
+def _what_stays(reports: Path, listed: set[Path]) -> str:
+    from eval.gc import evaluation_folders, size_of
+
+    folders = [folder for folder in evaluation_folders(reports) if folder not in listed]
+    if not folders:
+        return "no other evaluation is stored."
+    unfinished = sum(not (folder / "DONE").exists() for folder in folders)
+    told = f", {unfinished} of them unfinished" if unfinished else ""
+    return (
+        f"{len(folders)} {'evaluation stays' if len(folders) == 1 else 'evaluations stay'}{told}: "
+        f"{sum(map(size_of, folders)) / 1e6:,.1f} MB. They are listed only when they are named (NAME …), or with --weights-gone "
+        "where their weights are at no known place any more."
+    )
 
 
 def benchmarks(args: argparse.Namespace) -> int:
@@ -272,11 +308,13 @@ def _logged(reports: Path) -> Iterator[Console]:
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
     """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
     from eval.noise import fold_repeats
-    from eval.report import find_evaluations, load_graded, make_sections, terminal_table, write_report
+    from eval.report import find_evaluations, load_evaluations, load_graded, make_sections, terminal_table, write_report
     from eval.summary import untrusted
 
     shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
-    terminal_table(make_sections(find_evaluations(reports, summaries)), console)
+    # A label must mean in the whole store what it means here: `compare` takes it.
+    asked, stored = find_evaluations(reports, summaries), load_evaluations(reports)
+    terminal_table(make_sections(asked, among=[*asked, *stored]), console)
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None

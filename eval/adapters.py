@@ -42,9 +42,8 @@ def merge(folder: Path) -> Path:
     W + (alpha / r) B A in float32 (Hu et al. 2021, arXiv:2106.09685), stored in the base model's precision.
     """
     check_adapter(folder)
-    target, origin = folder.parent / MERGED / folder.name, _origin(folder)
-    stored = target / ORIGIN
-    if not (stored.is_file() and stored.read_text(encoding="utf-8") == origin):
+    target, origin = merged_folder(folder), _origin(folder)
+    if not is_merged(folder):
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             _write_merged(folder, partial)
@@ -54,6 +53,24 @@ def merge(folder: Path) -> Path:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def merged_folder(folder: Path) -> Path:
+    """Where the merged model of an adapter is, or would be."""
+    whole = folder.absolute()  # "." has no name
+    return whole.parent / MERGED / whole.name if folder.name in ("", "..") else folder.parent / MERGED / folder.name
+
+
+def is_merged(folder: Path) -> bool:
+    """Whether the merged model is there and of the adapter's present files."""
+    stored = merged_folder(folder) / ORIGIN
+    return stored.is_file() and stored.read_text(encoding="utf-8") == _origin(folder)
+
+
+def digest(folder: Path) -> str:
+    """sha256 (hex) of the adapter's files: what it is, whether or not it is merged. Raises UserError where they are damaged."""
+    check_adapter(folder)
+    return hashlib.sha256(_origin(folder).encode()).hexdigest()
 
 
 def _origin(folder: Path) -> str:

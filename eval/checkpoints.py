@@ -28,11 +28,20 @@ SETTLED_S = 8.0  # a checkpoint of another trainer that has not changed for so l
 
 def resolve(names: Iterable[str]) -> list[Checkpoint]:
     """The checkpoints behind folders, run folders (all of theirs, by step) and hub ids; each complete, none twice."""
-    hub_ids: dict[Path, str | None] = {}
+    found: dict[Path, tuple[Path, str | None]] = {}
     for name in names:
         for folder in find(name):
-            hub_ids.setdefault(folder, name if is_hub_id(name) else None)
-    return [identify(folder, hub_id) for folder, hub_id in hub_ids.items()]
+            found.setdefault(absolute_folder(folder), (folder, name if is_hub_id(name) else None))
+    return [identify(folder, hub_id) for folder, hub_id in found.values()]
+
+
+def absolute_folder(folder: Path) -> Path:
+    """The same path for every spelling of a folder. A checkpoint that is a link to a folder of another name stays in its run."""
+    whole = folder.absolute()
+    real = whole.resolve()
+    if STEP.search(whole.name) and real.name != whole.name:
+        return whole.parent.resolve() / whole.name
+    return real
 
 
 def find(name: str) -> list[Path]:
@@ -64,14 +73,16 @@ def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
 
     An adapter is merged into its base model first, and keeps its name.
     """
-    model = adapters.merge(folder) if adapters.is_adapter(folder) else folder
+    adapter_sha = adapters.digest(folder) if adapters.is_adapter(folder) else ""
+    model = adapters.merge(folder) if adapter_sha else folder
     check_complete(model)
     if hub_id:
-        return Checkpoint(model, hub_id, None, hub_id, weights_sha(model))
-    whole = folder.absolute()  # "." has no name
+        return Checkpoint(model, hub_id, None, hub_id, weights_sha(model), None, adapter_sha)
+    whole = absolute_folder(folder)
     step = STEP.search(whole.name)
     run = whole.parent.name if step else whole.name
-    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, weights_sha(model))
+    number = int(step[1]) if step else None
+    return Checkpoint(model, str(folder), number, run, weights_sha(model), whole, adapter_sha)
 
 
 def weights_sha(folder: Path) -> str:

@@ -126,6 +126,9 @@ def describe(
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
+            # The key does not depend on it; runs of one name are told apart by it.
+            "folder": checkpoint.folder and str(checkpoint.folder),
+            **({"adapter_sha": checkpoint.adapter_sha} if checkpoint.adapter_sha else {}),
             # The folder may hold another run by the time somebody asks which data made this score, and how much of them.
             "data": data_note(checkpoint.path),
             "tokens_seen": tokens_seen(checkpoint.path, checkpoint.step),
@@ -151,6 +154,7 @@ def named(job: Job) -> dict[str, Any]:
         "checkpoint": checkpoint.name,
         "run": checkpoint.run,
         "step": checkpoint.step,
+        "folder": checkpoint.folder and str(checkpoint.folder),
         "benchmark": job.benchmark.name,
     }
 

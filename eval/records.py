@@ -95,7 +95,8 @@ class Prediction:
 class Checkpoint:
     """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content.
 
-    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is.
+    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is. `folder` is the absolute
+    folder, links resolved, that holds the model, or the adapter that `path` was merged from; None for a model of the hub.
     """
 
     path: Path
@@ -103,3 +104,5 @@ class Checkpoint:
     step: int | None
     run: str
     weights_sha: str = field(repr=False)
+    folder: Path | None = None
+    adapter_sha: str = field(default="", repr=False)

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from eval import checkpoints, store
+from eval import checkpoints, places, store
 from eval.console import progress
 from eval.engines.base import Engine, Loaded, Stops
 from eval.grading import grade_stored
@@ -63,6 +63,7 @@ def score(jobs: list[Job], options: Options, engine: Engine, console: Console) -
     inside: Path | None = None
     for job in jobs:
         folder = store.create(options.reports, job.manifest, job.benchmark)
+        places.note(folder, job.manifest)
         if summary := store.read_summary(folder):
             yield summary | named(job) | {"reused": True}
             continue
