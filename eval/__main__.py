@@ -155,10 +155,11 @@ def compare(args: argparse.Namespace) -> int:
 def regrade(args: argparse.Namespace) -> int:
     """Grades what is stored under today's rules, without a model; shows which outputs change their status."""
     from eval.grading import regrade as regrade_all
-    from eval.report import write_report
+    from eval.report import load_evaluations, write_report
     from eval.summary import untrusted
 
     done, console = [], console_on(sys.stderr)
+    names = {evaluation.folder.name: evaluation.summary["checkpoint"] for evaluation in load_evaluations(args.reports)}
     for regraded in regrade_all(args.reports, args.workers, console):
         done.append(regraded)
         before, after = regraded.before, regraded.after
@@ -167,7 +168,7 @@ def regrade(args: argparse.Namespace) -> int:
         changed = (
             f"{len(regraded.flips)} of {after['n']} outputs change from grader {before['grader']} to {after['grader']}"
         )
-        place = f"{after['checkpoint']} on {after['benchmark']}"
+        place = printable(f"{names.get(after['key'], after['checkpoint'])} on {after['benchmark']}")
         console.print(f"{place}: {shares}, {changed}", markup=False, soft_wrap=True)
         for flip in regraded.flips[:FLIPS_SHOWN]:
             answered = "no box" if flip.extracted is None else repr(flip.extracted)
@@ -324,7 +325,7 @@ def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> t
 
 def _end(untrusted: list[str]) -> int:
     for sentence in untrusted:
-        print(f"not to be trusted: {sentence}", file=sys.stderr)
+        print(f"not to be trusted: {printable(sentence)}", file=sys.stderr)
     return 1 if untrusted else 0
 
 

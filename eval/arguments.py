@@ -123,7 +123,7 @@ def add_compare(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             side,
             metavar=side.upper(),
-            help="an evaluated checkpoint, run (its last checkpoint), hub id, or key of the store",
+            help="an evaluated checkpoint, run (its last checkpoint), hub id, label of the report, or key of the store",
         )
     command.add_argument("--benchmark", metavar="NAME[,NAME]", help="default: all that both were evaluated on")
     add_reports(command)

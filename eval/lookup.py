@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from eval.names import join_parts, printable_parts, suffixes
+from eval.names import join_parts, printable, printable_parts, suffixes
 from eval.places import Place
 from eval.records import UserError
 from eval.report.conditions import labelled
@@ -41,7 +41,7 @@ def similar_name(asked: str, known: Iterable[Evaluation]) -> str:
     """The nearest name of an evaluation, as " (did you mean …?)"; "" where none is near."""
     names = {str(name) for e in known for name in (e.summary["run"], *(place.path for place in e.places))}
     near = difflib.get_close_matches(asked, sorted(names), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f" (did you mean {printable(near[0])}?)" if near else ""
 
 
 def _by_label(asked: str, known: Sequence[Evaluation]) -> list[Evaluation]:

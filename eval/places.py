@@ -57,7 +57,8 @@ def places_of(folder: Path, manifest: Mapping[str, Any]) -> tuple[Place, ...]:
 
 def place_in(checkpoint: Mapping[str, Any], seen: str, reports: Path) -> Place:
     """The place in a manifest's or a summary's account of a checkpoint."""
-    path, run, step = str(checkpoint["path"]), str(checkpoint["run"]), checkpoint["step"]
+    path, step = str(checkpoint["path"]), checkpoint.get("step")
+    run = str(checkpoint.get("run") or _run_in(path))
     if is_hub_id(path, run, step):
         return Place(path, path, run, step, seen, hub=True)
     if checkpoint.get("folder"):
@@ -142,6 +143,11 @@ def _of_earlier_version(path: str, run: str, step: int | None, seen: str, report
         folder = Path(run) if step is None else Path(run, folder.name)
         certain = False
     return Place(path, str(folder), run, step, seen, certain=certain)
+
+
+def _run_in(path: str) -> str:
+    """The run that a path alone tells of, where a manifest does not."""
+    return Path(path).parent.name if checkpoints.STEP.search(path) else Path(path).name
 
 
 def _read_note(path: Path) -> Place | None:

@@ -116,7 +116,7 @@ def _names_alone(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name_apart(evaluations: list[Evaluation]) -> list[Evaluation]:
     """The evaluations with names in their summaries that no two runs, and no two folders, share."""
-    weights = [str(evaluation.manifest["checkpoint"]["weights_sha"]) for evaluation in evaluations]
+    weights = [str(evaluation.manifest["checkpoint"].get("weights_sha")) for evaluation in evaluations]
     ordered = by_holder([evaluation.places for evaluation in evaluations], weights)
     shown = [places[0] for places in ordered]
     runs = label_paths([place.home for place in shown], {place.home for place in shown if place.hub})
@@ -153,7 +153,7 @@ def _unfinished(folder: Path) -> Unfinished:
     predictions = folder / "predictions.jsonl"
     return Unfinished(
         key=folder.name,
-        checkpoint=manifest["checkpoint"]["path"],
+        checkpoint=places_of(folder, manifest)[0].path,
         benchmark=benchmark["name"],
         predictions=sum(1 for _ in read_lines(predictions)) if predictions.exists() else 0,
         expected=problems * manifest["decoding"]["n_samples"],
