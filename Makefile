@@ -71,7 +71,7 @@ regrade: setup ## grade what is stored again under today's rules, without a mode
 report: setup ## rebuild reports/index.html from what is stored, and open it where there is a desktop
 	@$(PYTHON_BIN) -m eval report --open
 
-compare: setup ## A=… against B=… (checkpoints, runs, hub ids or keys, evaluated before); BENCH=a,b JSON=1
+compare: setup ## A=… against B=… (checkpoints, runs, hub ids, labels or keys, evaluated before); BENCH=a,b JSON=1
 	@test -n $(call quoted,A) -a -n $(call quoted,B) || { echo "error: A or B is not set; make compare A=checkpoints/<run> B=<model>" >&2; exit 2; }
 	@$(PYTHON_BIN) -m eval compare $(call quoted,A) $(call quoted,B) $(if $(filter command environment,$(origin BENCH)),--benchmark $(call quoted,BENCH)) \
 	  $(if $(JSON),--json)

@@ -194,7 +194,9 @@ def scores_of(cell: Cell, rows: Sequence[Mapping[str, Any]], untrusted: Sequence
     for row in rows:
         if Path(row["checkpoint"]).parent == cell.run:
             keys.setdefault(row["benchmark"], {})[str(row["step"])] = row["key"]
-    return {"keys": keys, "untrusted": [line for line in untrusted if any(name in line for name in mine)]}
+    # From its beginning: runs/a stands in the line of other-runs/a too.
+    told = [line for line in untrusted if line.removeprefix("not to be trusted: ").startswith(tuple(mine))]
+    return {"keys": keys, "untrusted": told}
 
 
 def scored_by(cell: Cell) -> str:

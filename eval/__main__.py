@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.table import Column
 
 from eval.arguments import parser
-from eval.console import console_on, print_table, quiet, unexpected_errors
+from eval.console import console_on, print_table, printable, quiet, unexpected_errors
 from eval.records import Decoding, UserError, split_names
 from eval.words import signed, size
 from graders.text import for_terminal
 
 if TYPE_CHECKING:
+    from eval.gc import Garbage
     from eval.plan import Options
     from eval.report.conditions import Section
     from eval.skips import Skipped
@@ -169,10 +170,11 @@ def compare(args: argparse.Namespace) -> int:
 def regrade(args: argparse.Namespace) -> int:
     """Grades what is stored under today's rules, without a model; shows which outputs change their status."""
     from eval.grading import regrade as regrade_all
-    from eval.report import write_report
+    from eval.report import load_evaluations, write_report
     from eval.summary import untrusted
 
     done, console = [], console_on(sys.stderr)
+    names = {evaluation.folder.name: evaluation.summary["checkpoint"] for evaluation in load_evaluations(args.reports)}
     for regraded in regrade_all(args.reports, args.workers, console):
         done.append(regraded)
         before, after = regraded.before, regraded.after
@@ -180,7 +182,7 @@ def regrade(args: argparse.Namespace) -> int:
         changed = (
             f"{len(regraded.flips)} of {after['n']} outputs change from grader {before['grader']} to {after['grader']}"
         )
-        place = f"{after['checkpoint']} on {after['benchmark']}"
+        place = printable(f"{names.get(after['key'], after['checkpoint'])} on {after['benchmark']}")
         console.print(f"{place}: {shares}, {changed}", markup=False, soft_wrap=True)
         for flip in regraded.flips[:FLIPS_SHOWN]:
             answered = "no box" if flip.extracted is None else repr(flip.extracted)
@@ -196,22 +198,52 @@ def regrade(args: argparse.Namespace) -> int:
 
 
 def gc(args: argparse.Namespace) -> int:
-    """Lists what nothing refers to any more; with --delete it goes."""
-    from eval.gc import delete, unreferenced
+    """Lists leftovers and unused problems, and the evaluations that are asked for; with --delete what is listed goes."""
+    from eval import gc as store_gc
 
+    if not args.reports.is_dir():
+        raise UserError(f"{args.reports} is no folder; pass the reports folder with --reports DIR.")
+    if args.names and args.weights_gone:
+        raise UserError(
+            f"--weights-gone picks the evaluations by itself; leave out {args.names[0]}, or --weights-gone."
+        )
+    asked = store_gc.named(args.reports, args.names)
+    if args.weights_gone:
+        asked = store_gc.weights_gone(args.reports)
+    rows = [*asked, *store_gc.certain(args.reports, without=[row.path for row in asked])]
     console = console_on(sys.stdout)
-    rows = unreferenced(args.reports)
-    if rows:
-        sizes = [(str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}") for row in rows]
-        print_table(console, [Column("path"), Column("why"), Column("MB", justify="right")], sizes)
-    else:
-        console.print("nothing to delete: everything stored belongs to weights that are there.")
+    _list_garbage(rows, console)
     if rows and args.delete:
-        delete(rows)
+        store_gc.delete(rows)
         console.print(f"deleted {len(rows)}")
     elif rows:
         console.print("nothing is deleted yet: pass --delete")
+    console.print(_what_stays(args.reports, {row.path for row in asked}), markup=False, soft_wrap=True)
     return 0
+
+
+def _list_garbage(rows: list[Garbage], console: Console) -> None:
+    if not rows:
+        console.print("nothing to delete.")
+        return
+    sizes = [(str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}") for row in rows]
+    print_table(console, [Column("path"), Column("why"), Column("MB", justify="right")], sizes)
+    console.print(f"together {sum(row.size_bytes for row in rows) / 1e6:,.1f} MB")
+
+
+def _what_stays(reports: Path, listed: set[Path]) -> str:
+    from eval.gc import evaluation_folders, size_of
+
+    folders = [folder for folder in evaluation_folders(reports) if folder not in listed]
+    if not folders:
+        return "no other evaluation is stored."
+    unfinished = sum(not (folder / "DONE").exists() for folder in folders)
+    told = f", {unfinished} of them unfinished" if unfinished else ""
+    return (
+        f"{len(folders)} {'evaluation stays' if len(folders) == 1 else 'evaluations stay'}{told}: "
+        f"{sum(map(size_of, folders)) / 1e6:,.1f} MB. They are listed only when they are named (NAME …), or with --weights-gone "
+        "where their weights are at no known place any more."
+    )
 
 
 def benchmarks(args: argparse.Namespace) -> int:
@@ -325,11 +357,21 @@ def _logged(reports: Path) -> Iterator[Console]:
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
     """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
     from eval.noise import fold_repeats
-    from eval.report import find_evaluations, load_graded, make_sections, print_overviews, terminal_table, write_report
+    from eval.report import (
+        find_evaluations,
+        load_evaluations,
+        load_graded,
+        make_sections,
+        print_overviews,
+        terminal_table,
+        write_report,
+    )
     from eval.summary import untrusted
 
     shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
-    sections = make_sections(find_evaluations(reports, summaries))
+    # A label must mean in the whole store what it means here: `compare` takes it.
+    asked, stored = find_evaluations(reports, summaries), load_evaluations(reports)
+    sections = make_sections(asked, among=[*asked, *stored])
     terminal_table(sections, console)
     print_overviews(sections, console)
     for summary in shown:
@@ -346,7 +388,7 @@ def _skipped(args: argparse.Namespace) -> list[Skipped] | None:
 
 def _end(untrusted: list[str], skipped: list[Skipped] | None = None) -> int:
     for sentence in untrusted:
-        print(f"not to be trusted: {sentence}", file=sys.stderr)
+        print(f"not to be trusted: {printable(sentence)}", file=sys.stderr)
     for one in skipped or ():
         print(for_terminal(str(one)), file=sys.stderr)
     return 1 if untrusted or skipped else 0

@@ -53,16 +53,23 @@ def check_adapter(folder: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    """sha256 (hex) of an adapter's config and weights: what an evaluation is found by where no merged copy is left."""
+    """sha256 (hex) of an adapter's config and weights: what it is, merged or not. Raises UserError where they are damaged."""
+    check_adapter(folder)
     content = hashlib.sha256()
     for path in (folder / CONFIG, folder / WEIGHTS):
         content.update(path.read_bytes())
     return content.hexdigest()
 
 
+def merged_folder(folder: Path) -> Path:
+    """Where the merged model of an adapter is, or would be."""
+    whole = folder.absolute()  # "." has no name
+    return whole.parent / MERGED / whole.name if folder.name in ("", "..") else folder.parent / MERGED / folder.name
+
+
 def merged_copy(folder: Path) -> Path | None:
     """The merged model of the adapter as it is now, where it has been made."""
-    target = folder.parent / MERGED / folder.name
+    target = merged_folder(folder)
     try:
         current = (target / ORIGIN).read_text(encoding="utf-8") == _origin(folder)
     except (OSError, ValueError):
@@ -80,7 +87,7 @@ def merge(folder: Path) -> Path:
         _copy_notes(folder, made)
         return made
     check_values([folder / WEIGHTS])
-    target = folder.parent / MERGED / folder.name
+    target = merged_folder(folder)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         _write_merged(folder, partial)

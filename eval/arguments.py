@@ -138,7 +138,7 @@ def add_compare(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             side,
             metavar=side.upper(),
-            help="an evaluated checkpoint, run (its last checkpoint), hub id, or key of the store",
+            help="an evaluated checkpoint, run (its last checkpoint), hub id, label of the report, or key of the store",
         )
     command.add_argument("--benchmark", metavar="NAME[,NAME]", help="default: all that both were evaluated on")
     add_reports(command)
@@ -151,7 +151,18 @@ def add_regrade(command: argparse.ArgumentParser) -> None:
 
 
 def add_gc(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="evaluations to delete too: a checkpoint, a run (all of its checkpoints), a label of the report, or a key",
+    )
     add_reports(command)
+    command.add_argument(
+        "--weights-gone",
+        action="store_true",
+        help="evaluations to delete too: those whose weights are at no known place any more (reads all weights)",
+    )
     command.add_argument("--delete", action="store_true", help="delete what is listed; without it nothing is touched")
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,21 @@ def resolve(names: Iterable[str]) -> list[Checkpoint]:
 
 
 def found(names: Iterable[str]) -> dict[Path, str | None]:
-    """The model folders behind names, none twice -> the hub id that one is the copy of, or None."""
-    hub_ids: dict[Path, str | None] = {}
+    """The model folders behind names, none twice however it is spelled -> the hub id that one is the copy of, or None."""
+    hub_ids: dict[Path, tuple[Path, str | None]] = {}
     for name in names:
         for folder in find(name):
-            hub_ids.setdefault(folder, name if is_hub_id(name) else None)
-    return hub_ids
+            hub_ids.setdefault(absolute_folder(folder), (folder, name if is_hub_id(name) else None))
+    return dict(hub_ids.values())
+
+
+def absolute_folder(folder: Path) -> Path:
+    """The same path for every spelling of a folder. A checkpoint that is a link to a folder of another name stays in its run."""
+    whole = folder.absolute()
+    real = whole.resolve()
+    if STEP.search(whole.name) and real.name != whole.name:
+        return whole.parent.resolve() / whole.name
+    return real
 
 
 def find(name: str) -> list[Path]:
@@ -90,27 +99,11 @@ def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
     sha = weights_sha(model)
     check_values(weight_files(model), bool(quantization(model)))  # the files are in memory by now
     if hub_id:
-        return Checkpoint(model, hub_id, None, hub_id, sha, adapter)
-    whole = folder.absolute()  # "." has no name
+        return Checkpoint(model, hub_id, None, hub_id, sha, None, adapter)
+    whole = absolute_folder(folder)
     step = STEP.search(whole.name)
     run = whole.parent.name if step else whole.name
-    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, sha, adapter)
-
-
-def identities(folder: Path) -> dict[str, str]:
-    """What a manifest says of a folder's content, by the files as they are now: weights_sha, of an adapter adapter_sha.
-
-    Nothing is merged for it, so an adapter has a weights_sha only while its merged copy is there. Raises OSError.
-    """
-    if not adapters.is_adapter(folder):
-        return {"weights_sha": weights_sha(folder)}
-    merged = adapters.merged_copy(folder)
-    return {"adapter_sha": adapters.digest(folder)} | ({"weights_sha": weights_sha(merged)} if merged else {})
-
-
-def is_same(now: Mapping[str, str], stored: Mapping[str, Any]) -> bool:
-    """Whether what `identities` gave is what a manifest's "checkpoint" says: the weights, or the adapter they came from."""
-    return any(stored.get(name) == digest for name, digest in now.items())
+    return Checkpoint(model, str(folder), int(step[1]) if step else None, run, sha, whole, adapter)
 
 
 def weights_sha(folder: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -11,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from eval import checkpoints
+from eval.lookup import KEY_PREFIX, find_key, find_named, is_known_here, similar_name
+from eval.places import fingerprint, is_same
 from eval.records import UserError, quoted
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
@@ -22,7 +22,6 @@ from eval.words import p_words, size, tenths, why_not
 SIGNIFICANT = 0.05
 FLIPS_SHOWN = 10
 EQUAL = 1e-9  # what adding thirds and fifths of samples leaves of no difference
-KEY_PREFIX = re.compile(r"[0-9a-f]{4,16}")
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,10 @@ def compare(a: Side, b: Side, benchmarks: Sequence[str] = ()) -> tuple[list[Comp
 
 
 def find_side(asked: str, reports: Path) -> Side:
-    """The evaluations of a checkpoint, a run (its last checkpoint), a hub id, or a key of the store or its first digits.
+    """The evaluations of a checkpoint, a run (its last checkpoint), a hub id, a label, or a key of the store or its first digits.
 
-    A folder that is there is recognised by its weights, so what was measured before retraining it does not count; a
-    name that is no folder is looked up among the names under which evaluations were made. Raises UserError for no match.
+    A folder that is there is recognised by its weights, so what was measured before retraining it does not count; any
+    other name is looked up among labels and the ends of paths. Raises UserError for no match, and for several.
     """
     if not reports.is_dir():
         raise UserError(f"{reports} is no folder; score a checkpoint first: make eval CKPT={quoted(asked)}")
@@ -93,12 +92,20 @@ def find_side(asked: str, reports: Path) -> Side:
     path = Path(asked)
     if (path / "manifest.json").is_file():
         return _by_key(asked, [e for e in known if e.folder.name == path.resolve().name])
-    begins = [e for e in known if e.folder.name.startswith(asked)]
-    if not path.exists() and KEY_PREFIX.fullmatch(asked) and begins:
-        return _by_key(asked, begins)
-    # Repeats and changed prompts are experiments on one model: only their keys stand for them.
-    ordinary = [e for e in known if not (e.summary.get("repeat") or e.summary.get("prompt_variant"))]
-    return (_by_weights if path.exists() else _by_name)(asked, ordinary, reports)
+    # Repeats are experiments on one model: only their keys stand for them.
+    ordinary = [e for e in known if not e.summary.get("repeat")]
+    if not path.exists():
+        begins = find_key(asked, known) if KEY_PREFIX.fullmatch(asked) else []
+        if begins and not any(asked == e.summary["run"] for e in ordinary):
+            return _by_key(asked, begins)
+        return _by_name(asked, ordinary, reports)
+    try:
+        return _by_weights(asked, ordinary, reports)
+    except UserError:
+        # A label is taken from any folder, also from one in which something else has that name.
+        if is_known_here(asked, ordinary) or not find_named(asked, ordinary):
+            raise
+        return _by_name(asked, ordinary, reports)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -172,13 +179,14 @@ def _by_weights(asked: str, known: Iterable[Evaluation], reports: Path) -> Side:
     folders = checkpoints.find(asked)
     folder = folders[-1]
     try:
-        now = checkpoints.identities(folder)
+        now = fingerprint(folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror or error}); save it again.", 1) from None
     why = _last(folder, asked).strip(" ()")
-    matches = _newest_weights([e for e in known if checkpoints.is_same(now, e.manifest["checkpoint"])], now)
+    asked_alike = [e for e in known if not e.summary.get("prompt_variant")]
+    matches = _newest_weights([e for e in asked_alike if is_same(now, e.manifest["checkpoint"])], now)
     if not matches and "weights_sha" not in now:
-        matches = _newest_weights([e for e in known if _is_nameless_adapter(e, folder)], now)
+        matches = _newest_weights([e for e in asked_alike if _is_nameless_adapter(e, folder)], now)
         why = ", ".join(filter(None, (why, "its merged weights are gone, so found by its name alone")))
     if not matches:
         raise UserError(
@@ -205,27 +213,23 @@ def _is_nameless_adapter(evaluation: Evaluation, folder: Path) -> bool:
 
 
 def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
-    name = asked.rstrip("/")
-    matches = [e for e in known if e.manifest["checkpoint"]["path"] == name] or [
-        e for e in known if name in (e.summary["run"], str(Path(e.manifest["checkpoint"]["path"]).parent))
-    ]
+    matches = find_named(asked, known)
+    # Of a run its ordinary evaluations; a changed prompt is meant only by a label that says so.
+    matches = [e for e in matches if not e.summary.get("prompt_variant")] or matches
     if not matches:
-        names = {str(e.manifest["checkpoint"]["path"]) for e in known} | {str(e.summary["run"]) for e in known}
-        near = difflib.get_close_matches(asked, sorted(names), n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
         raise UserError(
-            f"{asked} is no folder, and nothing in {reports} was evaluated under that name{hint}; "
+            f"{asked} is no folder, and nothing in {reports} was evaluated under that name{similar_name(asked, known)}; "
             f"make an evaluation: make eval CKPT={quoted(asked)} BENCH=…"
         )
-    # The last step; of one step measured with several weights, the newest.
-    last = max(matches, key=lambda e: (e.summary["step"] or 0, e.manifest["created"]))
-    sha, model = last.manifest["checkpoint"]["weights_sha"], str(last.manifest["checkpoint"]["path"])
+    # The last step; of one step measured with several weights, those that were seen there last.
+    last = max(matches, key=lambda e: (e.summary["step"] or 0, e.places[0].seen, e.manifest["created"]))
+    sha, model = last.manifest["checkpoint"]["weights_sha"], str(last.summary["checkpoint"])
     same = tuple(
         e
         for e in matches
         if (e.manifest["checkpoint"]["weights_sha"], e.summary["step"]) == (sha, last.summary["step"])
     )
-    why = f"no such folder here; the last checkpoint of {asked} in {reports}" if model != name else ""
+    why = f"no such folder here; the last checkpoint of {asked} in {reports}" if model != asked.rstrip("/") else ""
     return Side(asked, model, why, same)
 
 

@@ -149,6 +149,8 @@ def describe(
             "run": checkpoint.run,
             "step": checkpoint.step,
             "weights_sha": checkpoint.weights_sha,
+            # The key does not depend on it; runs of one name are told apart by it.
+            "folder": checkpoint.folder and str(checkpoint.folder),
             **({"adapter_sha": checkpoint.adapter_sha} if checkpoint.adapter_sha else {}),
             # The folder may hold another run by the time somebody asks which data made this score, and how much of them.
             "data": data_note(checkpoint.path),
@@ -166,7 +168,7 @@ def describe(
         "decoding": describe_decoding(decoding),
         "swap_checks": SWAP_CHECKS,
         "engine": {"name": engine.name, "version": engine.version},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
 
 
@@ -182,6 +184,7 @@ def named(job: Job) -> dict[str, Any]:
         "checkpoint": checkpoint.name,
         "run": checkpoint.run,
         "step": checkpoint.step,
+        "folder": checkpoint.folder and str(checkpoint.folder),
         "benchmark": job.benchmark.name,
     }
 

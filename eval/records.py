@@ -130,8 +130,9 @@ class Prediction:
 class Checkpoint:
     """A model folder that loads: every tensor its config implies is there. `weights_sha` identifies its content.
 
-    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is. `adapter_sha` identifies
-    the adapter that `path` was merged from, "" for a model that was trained whole.
+    `name` is what people call it: the folder as it was given, or the hub id whose copy `path` is. `folder` is the absolute
+    folder, links resolved, that holds the model, or the adapter that `path` was merged from; None for a model of the hub.
+    `adapter_sha` identifies that adapter, "" for a model that was trained whole.
     """
 
     path: Path
@@ -139,4 +140,5 @@ class Checkpoint:
     step: int | None
     run: str
     weights_sha: str = field(repr=False)
+    folder: Path | None = None
     adapter_sha: str = field(default="", repr=False)

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from eval import checkpoints, store
+from eval import checkpoints, places, store
 from eval.benchmark_remarks import remarks, show_remarks
 from eval.console import progress
 from eval.doubts import set_apart
@@ -114,6 +114,7 @@ def score_one(
 ) -> tuple[dict[str, Any], Path | None]:
     """(the summary of one job, the model that the engine holds now); `inside` is the one that it held before."""
     folder = store.create(options.reports, job.manifest, job.benchmark)
+    places.note(folder, job.manifest)
     if summary := store.read_summary(folder):
         return summary | named(job) | {"reused": True}, inside
     with store.locked(folder):

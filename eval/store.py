@@ -7,6 +7,7 @@ reports/<key>/manifest.json               everything that went in, spelled out
               verdicts.<grader>.jsonl     one line a prediction
               summary.json                the shares that tables show
               DONE                        written last; without it the folder is no result
+              places/<sha12>.json         where the weights were when it was used again (eval/places.py)
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ def stated(wanted: str, reports: Path, report: Report) -> list[dict[str, Any]]:
     not trained on what is submitted.
     """
     chosen = [each for each in load_evaluations(reports) if is_meant(each, wanted)]
+    # A folder stands for the weights that it has now; what was measured before it was trained again does not count.
+    chosen = [each for each in chosen if holds_its_weights(each)] or chosen
     if not chosen:
         raise UserError(
             f"--accuracy {wanted}: {reports} has no finished evaluation of that; run make eval CKPT=… first."
@@ -54,12 +56,27 @@ def stated(wanted: str, reports: Path, report: Report) -> list[dict[str, Any]]:
 def is_meant(evaluation: Evaluation, wanted: str) -> bool:
     manifest, summary = evaluation.manifest, evaluation.summary
     usual = not summary.get("repeat") and not summary.get("prompt_variant") and summary.get("limit") is None
-    path = str(manifest["checkpoint"]["path"])
-    return evaluation.folder.name == wanted or (usual and Path(path).resolve() == Path(wanted).resolve())
+    known = {Path(place.folder) for place in evaluation.places if not place.hub}
+    if not all(place.certain for place in evaluation.places):  # an earlier version stored the path as it was typed
+        known.add(Path(str(manifest["checkpoint"]["path"])).resolve())
+    return evaluation.folder.name == wanted or (usual and Path(wanted).resolve() in known)
+
+
+def folder_of(evaluation: Evaluation) -> Path:
+    """Where its weights are: the first known place with the notes of training, else the first of all."""
+    typed = Path(str(evaluation.manifest["checkpoint"]["path"]))
+    places = [*(Path(place.folder) for place in evaluation.places), typed]
+    return next((folder for folder in places if (folder / "data.json").is_file()), places[0])
+
+
+def holds_its_weights(evaluation: Evaluation) -> bool:
+    folder = folder_of(evaluation)
+    wanted = evaluation.manifest["checkpoint"]["weights_sha"]
+    return (folder / "config.json").is_file() and checkpoints.weights_sha(folder) == wanted
 
 
 def of_evaluation(evaluation: Evaluation, report: Report) -> dict[str, Any]:
-    folder = Path(str(evaluation.manifest["checkpoint"]["path"]))
+    folder = folder_of(evaluation)
     key = evaluation.folder.name
     if not (folder / "data.json").is_file() or not (folder / "run.json").is_file():
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from eval.doubts import doubts
 from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
-from eval.report.ranking import Group, join_words, make_group, title
+from eval.report.ranking import Group, Naming, join_words, make_group, make_rows, naming_over, title
 from eval.scores import Graded, read_graded
 
 
@@ -22,7 +23,7 @@ class Section:
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
     tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row,
-    and `doubts` which rows an earlier version may have got wrong.
+    and `doubts` which rows an earlier version may have got wrong. `naming` is that of all sections beside it.
     `id` is made of the conditions: the section keeps its address while evaluations are added.
     """
 
@@ -35,6 +36,7 @@ class Section:
     superseded: tuple[Evaluation, ...]
     noise: tuple[str, ...]
     doubts: tuple[str, ...] = ()
+    naming: Naming | None = None
 
     def evaluation_of(self, summary: Summary) -> Evaluation:
         """The evaluation of a row."""
@@ -45,23 +47,44 @@ class Section:
         return self.evaluation_of(summary).folder.name
 
 
-def make_sections(evaluations: Iterable[Evaluation], known: Mapping[str, Graded] | None = None) -> list[Section]:
+def make_sections(
+    evaluations: Iterable[Evaluation],
+    known: Mapping[str, Graded] | None = None,
+    among: Iterable[Evaluation] | None = None,
+) -> list[Section]:
     """One section for each set of conditions, in order of benchmark name, whole benchmarks before limited ones.
 
-    `known` are verdicts that were read before, by key; others are read.
+    `known` are verdicts that were read before, by key; others are read. Labels are told apart among the evaluations in
+    `among`, those of the whole store where only some of them are shown.
     """
-    members: dict[tuple[str, ...], list[Evaluation]] = {}
+    evaluations = list(evaluations)
+    naming = naming_of(evaluations if among is None else among)
     repeats: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
         if evaluation.summary.get("repeat"):
             repeats.setdefault(_without_repeat(evaluation), []).append(evaluation)
-        else:
-            members.setdefault(conditions_of(evaluation), []).append(evaluation)
-    ordered = [members[key] for key in sorted(members)]
+    ordered = _measured_alike(evaluations)
     names = [(e[0].manifest["benchmark"]["name"], e[0].manifest["benchmark"]["limit"]) for e in ordered]
     return [
-        _section(same, repeats, names.count(name) > 1, known or {}) for same, name in zip(ordered, names, strict=True)
+        _section(same, repeats, names.count(name) > 1, known or {}, naming)
+        for same, name in zip(ordered, names, strict=True)
     ]
+
+
+def naming_of(evaluations: Iterable[Evaluation]) -> Naming:
+    """The naming under which a label means the same in all sections of these evaluations."""
+    return naming_over([[e.summary for e in _newest(same)] for same in _measured_alike(evaluations)])
+
+
+def labelled(evaluations: Iterable[Evaluation]) -> list[tuple[str, Evaluation]]:
+    """(label, evaluation) of every row that `make_sections` would give these evaluations; no verdicts are read."""
+    evaluations = list(evaluations)
+    naming, found = naming_of(evaluations), []
+    for same in _measured_alike(evaluations):
+        current = _newest(same)
+        rows = make_rows([evaluation.summary for evaluation in current], naming)
+        found += [(row.label, next(e for e in current if e.summary is row.summary)) for row in rows]
+    return found
 
 
 def measured_with(section: Section) -> list[tuple[str, list[str]]]:
@@ -76,7 +99,7 @@ def measured_with(section: Section) -> list[tuple[str, list[str]]]:
         ("grader", _distinct(str(evaluation.summary["grader"]) for evaluation in section.current)),
         ("versions", _distinct(_words(m["versions"]) for m in manifests)),
         ("git commit", _distinct(m["git_commit"] or "none" for m in manifests)),
-        ("measured", _distinct(m["created"] for m in manifests)),
+        ("measured", _distinct(_to_the_second(m["created"]) for m in manifests)),
     ]
 
 
@@ -98,14 +121,11 @@ def _section(
     repeats: Mapping[str, list[Evaluation]],
     ambiguous: bool,
     known: Mapping[str, Graded],
+    naming: Naming,
 ) -> Section:
-    newest: dict[tuple[str, int | None, str], Evaluation] = {}
-    for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
-        summary = evaluation.summary
-        newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
-    current = tuple(newest.values())
+    current = _newest(evaluations)
     graded = {e.summary["key"]: known.get(e.folder.name) or _graded(e) for e in current}
-    group = make_group([evaluation.summary for evaluation in current], graded)
+    group = make_group([evaluation.summary for evaluation in current], graded, naming)
     manifest = current[0].manifest
     return Section(
         id=hashlib.sha256(json.dumps(conditions_of(current[0])).encode()).hexdigest()[:12],
@@ -117,7 +137,29 @@ def _section(
         superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
         noise=tuple(_noise_sentences(group, current, graded, repeats)),
         doubts=tuple(_doubt_sentences(group, current)),
+        naming=naming,
     )
+
+
+def _measured_alike(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    members: dict[tuple[str, ...], list[Evaluation]] = {}
+    for evaluation in evaluations:
+        if not evaluation.summary.get("repeat"):
+            members.setdefault(conditions_of(evaluation), []).append(evaluation)
+    return [members[key] for key in sorted(members)]
+
+
+def _newest(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+    """The evaluation of each run, step and change of the prompt whose weights were seen there last."""
+    newest: dict[tuple[str, int | None, str], Evaluation] = {}
+    for evaluation in sorted(evaluations, key=lambda e: (_seen(e), e.folder.name)):
+        summary = evaluation.summary
+        newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
+    return tuple(newest.values())
+
+
+def _seen(evaluation: Evaluation) -> str:
+    return evaluation.places[0].seen if evaluation.places else str(evaluation.manifest["created"])
 
 
 def _noise_sentences(
@@ -156,6 +198,11 @@ def _without_repeat(evaluation: Evaluation) -> str:
 
 def _distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))
+
+
+def _to_the_second(moment: str) -> str:
+    """An ISO moment without fractions of a second."""
+    return re.sub(r"\.\d+", "", moment)
 
 
 def _words(settings: dict[str, Any]) -> str:

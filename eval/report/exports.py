@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from eval.report.training import tokens_seen
 # One line an item. Names are those of predictions.jsonl and verdicts.*.jsonl where they mean the same.
 TEXTS = ("problem", "gold", "output")
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("key", "checkpoint", "run")]
+    [(name, pa.string()) for name in ("key", "checkpoint", "folder", "run")]
     + [("step", pa.int64()), ("benchmark", pa.string()), ("limit", pa.int64()), ("id", pa.string())]
     + [("number", pa.int64()), ("sample", pa.int64())]
     + [(name, pa.string()) for name in (*GROUPS, *TEXTS, "extracted", "status")]
@@ -82,7 +83,8 @@ def write_means_csv(sections: Iterable[Section], folder: Path) -> list[Path]:
 def write_parquet(sections: Iterable[Section], folder: Path) -> list[Path]:
     """items.parquet: one line an output, texts included; a row group an evaluation, so that memory holds one at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, partial = folder / "items.parquet", folder / ".items.parquet.tmp"
+    path = folder / "items.parquet"
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for rows in item_batches(sections):
             writer.write_table(pa.Table.from_pylist([_encodable(row) for row in rows], SCHEMA))
@@ -103,6 +105,7 @@ def _row(evaluation: Evaluation, item: Item, problem: Mapping[str, Any]) -> dict
     summary, outcome = evaluation.summary, item.outcome
     return {
         **{name: summary[name] for name in ("key", "checkpoint", "run", "step", "benchmark", "limit")},
+        "folder": summary.get("folder"),
         "id": item.id,
         "number": item.position + 1,
         "sample": item.sample,
@@ -133,7 +136,7 @@ def _summary(evaluation: Evaluation, label: str) -> dict[str, Any]:
 
 def _write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer: csv.DictWriter[str] | None = None
         for row in rows:

@@ -12,7 +12,7 @@ from typing import Any
 from eval.provenance import data_note
 from eval.report.ablation import Ablation, ArmRow, Table, rows_by_key
 from eval.report.conditions import Section
-from eval.report.load import Evaluation
+from eval.report.load import Evaluation, weights_folder
 from eval.report.ranking import Row
 from eval.report.training import tokens_seen
 from eval.scores import aligned
@@ -74,7 +74,7 @@ def data_of(evaluation: Evaluation) -> DataSet | None:
     checkpoint = evaluation.manifest["checkpoint"]
     note = checkpoint.get("data")
     if not isinstance(note, dict):
-        note = _note_beside(checkpoint)
+        note = _note_beside(weights_folder(evaluation), checkpoint.get("step"))
     try:
         return _data_set(note) if note else None
     except (KeyError, TypeError, ValueError, AttributeError):  # somebody else's data.json
@@ -96,13 +96,12 @@ def _data_set(note: Mapping[str, Any]) -> DataSet:
     )
 
 
-def _note_beside(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    folder = Path(str(checkpoint["path"]))
+def _note_beside(folder: Path, wanted: int | None) -> dict[str, Any] | None:
     try:
         step = json.loads((folder / "run.json").read_text(encoding="utf-8"))["step"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return data_note(folder) if step == checkpoint.get("step") else None
+    return data_note(folder) if step == wanted else None
 
 
 def _entries(section: Section, places: Mapping[str, tuple[Ablation, Table, ArmRow]]) -> tuple[Entry, ...]:

@@ -136,7 +136,7 @@ def _evaluation_page(
     view: View, evaluation: Evaluation, columns: Columns, problems: Sequence[Mapping[str, Any]]
 ) -> str:
     # A superseded evaluation has no row in the section: it is labelled as if it stood alone.
-    rows = (*view.section.group.rows, *ranking.make_group([evaluation.summary]).rows)
+    rows = (*view.section.group.rows, *ranking.make_group([evaluation.summary], naming=view.section.naming).rows)
     row = next(row for row in rows if row.summary is evaluation.summary)
     tallies = view.classes.get(evaluation.summary["key"]) or classes_of(columns)
     change = view.changes.get(evaluation.summary["key"]) if row in view.section.group.rows else None

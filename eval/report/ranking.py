@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from eval.names import printable
 from eval.report.load import Summary
 from eval.scores import Graded, aligned
 from eval.stats import (
@@ -100,23 +101,47 @@ class Group:
         return min(int(row.summary["n"]) // int(row.summary.get("samples") or 1) for row in self.rows)
 
 
-def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None) -> Group:
-    """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
+@dataclass(frozen=True)
+class Naming:
+    """How short the labels of rows may be: whether a step needs its run beside it, and which model "base" stands for."""
+
+    several_runs: bool
+    base: str | None
+
+
+def naming_over(groups: Iterable[Sequence[Summary]]) -> Naming:
+    """The naming under which a label means the same in all of these groups."""
+    known = list(groups)
+    runs = {s["run"] for group in known for s in group if s["step"] is not None}
+    bases = {base["run"] for group in known if (base := _base_of(group))}
+    return Naming(len(runs) > 1, bases.pop() if len(bases) == 1 else None)
+
+
+def make_group(
+    summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None, naming: Naming | None = None
+) -> Group:
+    """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key.
+
+    Labels are those of `naming`, where the group is one of several.
+    """
+    rows = make_rows(summaries, naming)
+    base = _base_of([row.summary for row in rows])
+    base_row = next((row for row in rows if row.summary is base), None)
+    first = rows[0].summary
+    group = Group(first["benchmark"], first["limit"], rows, base_row, drawn=bool(first.get("drawn")))
+    return replace(group, standing=_standing(group, graded or {}))
+
+
+def make_rows(summaries: Sequence[Summary], naming: Naming | None = None) -> tuple[Row, ...]:
+    """The rows of a group, in the order of tables, each with the label that it has there."""
     ordered = sorted(summaries, key=lambda s: (s["step"] is not None, s["run"], s["step"] or 0, s["key"]))
-    runs = {s["run"] for s in ordered if s["step"] is not None}
-    asked_alike = [s for s in ordered if not s.get("prompt_variant")]
-    outside = [s for s in asked_alike if s["step"] is None and s["run"] not in runs]
-    base = outside[0] if runs and len(outside) == 1 else None
-    labels = [_label(s, several_runs=len(runs) > 1, is_base=s is base) for s in ordered]
+    base = _base_of(ordered)
+    labels = [_label(s, naming or naming_over([ordered]), s is base) for s in ordered]
     times = Counter(labels)
-    rows = tuple(
+    return tuple(
         Row(label if times[label] == 1 else f"{label} ({summary['key'][:8]})", summary)
         for label, summary in zip(labels, ordered, strict=True)
     )
-    base_row = next((row for row in rows if row.summary is base), None)
-    drawn = bool(ordered[0].get("drawn"))
-    group = Group(ordered[0]["benchmark"], ordered[0]["limit"], rows, base_row, drawn=drawn)
-    return replace(group, standing=_standing(group, graded or {}))
 
 
 def best_row(group: Group) -> Row:
@@ -370,13 +395,18 @@ def _what_shows(scores: Scores) -> tuple[int, tuple[float, float], tuple[float, 
     return int(counts.min()), (min(found), max(found)), (float(shares.min()), float(shares.max()))
 
 
-def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:
+def _base_of(summaries: Sequence[Summary]) -> Summary | None:
+    runs = {s["run"] for s in summaries if s["step"] is not None}
+    outside = [s for s in summaries if s["step"] is None and s["run"] not in runs and not s.get("prompt_variant")]
+    return outside[0] if runs and len(outside) == 1 else None
+
+
+def _label(summary: Summary, naming: Naming, is_base: bool) -> str:
     if variant := summary.get("prompt_variant"):
-        return f"{_label({**summary, 'prompt_variant': ''}, several_runs, is_base)} + {variant}"
-    if is_base:
+        return f"{_label({**summary, 'prompt_variant': ''}, naming, is_base)} + {variant}"
+    if is_base and summary["run"] == naming.base:
         return "base"
-    # A run is named by its folder, and a folder's name may hold line breaks or terminal codes.
-    run = "".join(character for character in summary["run"] if character.isprintable())
+    run = printable(summary["run"])
     if summary["step"] is None:
         return run
-    return f"{run} step {summary['step']}" if several_runs else f"step {summary['step']}"
+    return f"{run} step {summary['step']}" if naming.several_runs else f"step {summary['step']}"

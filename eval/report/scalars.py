@@ -11,8 +11,9 @@ from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-unty
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type: ignore[import-untyped]
 
+from eval.names import printable_parts
 from eval.report.conditions import Section
-from eval.report.load import Evaluation
+from eval.report.load import Evaluation, weights_folder
 
 SHARES = ("equivalent", "normalized", "strict", "truncated", "no_box")
 OURS = "accuracy"  # the folder under <run>/runs, where training's own event files are
@@ -36,9 +37,11 @@ def write_scalars(sections: Iterable[Section], folder: Path) -> list[Path]:
 
 
 def _place(evaluation: Evaluation, folder: Path) -> Path:
-    run = Path(evaluation.manifest["checkpoint"]["path"]).parent
-    name = str(evaluation.summary["run"]).replace("/", "_")
-    return run / "runs" / OURS if run.is_dir() and run.name == name else folder / "tensorboard" / name / OURS
+    run = weights_folder(evaluation).parent
+    if run.is_absolute() and run.is_dir():
+        return run / "runs" / OURS
+    # A run's label may be the end of a path, and so are the names of runs on TensorBoard.
+    return folder.joinpath("tensorboard", *printable_parts(str(evaluation.summary["run"]).lstrip("/")), OURS)
 
 
 def _write(place: Path, members: Sequence[tuple[str, Evaluation]]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from eval import provenance
-from eval.report.load import Evaluation
+from eval.report.load import Evaluation, weights_folder
 
 
 def tokens_seen(evaluation: Evaluation) -> int | None:
@@ -14,7 +13,7 @@ def tokens_seen(evaluation: Evaluation) -> int | None:
     checkpoint = evaluation.manifest["checkpoint"]
     if isinstance(checkpoint.get("tokens_seen"), int):
         return int(checkpoint["tokens_seen"])
-    return provenance.tokens_seen(Path(checkpoint["path"]), checkpoint["step"])
+    return provenance.tokens_seen(weights_folder(evaluation), checkpoint["step"])
 
 
 def tokens_by_key(evaluations: Iterable[Evaluation]) -> dict[str, int]:

@@ -14,11 +14,12 @@ from rich.console import Console
 
 from data import processes
 from data.ablate import ablate, make_plan, parse_budget
-from data.arms import leave_one_out, read_arm, read_arms
+from data.arms import Arm, leave_one_out, read_arm, read_arms
 from data.budget import with_budget
+from data.cells import Cell, Scoring
 from data.content import benchmark_files
 from data.recipe import read_recipe
-from data.steps import run_cell
+from data.steps import run_cell, scores_of
 from eval.files import read_mapping
 from eval.records import UserError
 from tests.data.fake_project import write_data, write_project
@@ -576,3 +577,10 @@ def test_the_template_without_eos_is_the_projects_but_for_that():
 def test_its_arms_and_their_recipes_are_read(name):
     arm = read_arm(f"data/ablations/{name}", ROOT)
     assert read_recipe(ROOT / arm.recipe).steps and set(arm.allow) <= {"eos", "box"}
+
+
+def test_a_sentence_on_one_run_is_not_taken_for_one_on_a_run_whose_name_ends_alike():
+    settings = {"output_dir": "runs", "run_name": "a", "model_name_or_path": "base"}
+    cell = Cell(Arm("a", Path("r")), 0, Path("d"), settings, "k", Path(), Scoring((), Path()), base=True)
+    said = [f"not to be trusted: {name} on sums: 1 of 2" for name in ("runs/a/x", "old/runs/a/x", "base", "my-base")]
+    assert scores_of(cell, [], said)["untrusted"] == [said[0], said[2]]

@@ -223,6 +223,28 @@ def test_a_model_that_was_trained_again_is_refused(measured):
         stated("k1")
 
 
+def measure_again(reports: Path, key: str, weights: str, **changes) -> None:
+    """Another finished evaluation, of those weights."""
+    shutil.copytree(reports / "k1", reports / key)
+    manifest = json.loads((reports / key / "manifest.json").read_text())
+    manifest["checkpoint"] |= {"weights_sha": weights, "run": "mine", "step": 8} | changes
+    (reports / key / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_model_that_was_trained_and_measured_again_is_stated_as_it_is_now(measured):
+    folder = measured / "checkpoints" / "mine" / "checkpoint-8"
+    save_file({"x": np.ones(3, np.float32)}, folder / "model.safetensors")
+    measure_again(measured / "reports", "k2", checkpoints.weights_sha(folder))
+    assert [entry["key"] for entry in stated()] == ["k2"]
+
+
+def test_a_path_that_was_typed_alike_elsewhere_is_another_model(measured):
+    weights = checkpoints.weights_sha(measured / "checkpoints" / "mine" / "checkpoint-8")
+    other = measured / "elsewhere" / "checkpoints" / "mine" / "checkpoint-8"
+    measure_again(measured / "reports", "k2", weights, folder=str(other))
+    assert [entry["key"] for entry in stated()] == ["k1"]
+
+
 def test_an_adapter_is_no_model_that_the_contracts_trainer_could_make(measured):
     path = measured / "checkpoints" / "mine" / "checkpoint-8" / "run.json"
     path.write_text(json.dumps({"step": 8, "config": {"use_peft": True}}))

@@ -85,7 +85,7 @@ def test_parquet_opens_in_duckdb_with_the_documented_query(sections: list[Sectio
     duckdb = pytest.importorskip("duckdb", reason="NO DUCKDB: the Parquet file was not opened in it")
     (path,) = write_parquet(sections, tmp_path)
     rows = duckdb.sql(documented_query().replace("reports/export/items.parquet", str(path))).fetchall()
-    assert ("synthetic-test", 60, "buying", 60, 80.0) in rows
+    assert ("synthetic-test", "demo", 60, "buying", 60, 80.0) in rows
     assert len(rows) == 2 * 5 * 2
     texts = duckdb.sql(f"SELECT output FROM '{path}' WHERE id = 'synthetic-test-101' AND step = 60").fetchall()
     assert texts == [("? \\boxed{304}",)]
