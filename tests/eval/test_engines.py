@@ -13,7 +13,7 @@ from eval import prompts
 from eval.engines.base import Prompt, Stops
 from eval.engines.hf import HuggingFace
 from eval.engines.vllm import Vllm
-from eval.records import Decoding
+from eval.records import Decoding, UserError
 
 DECODING, STOPS = Decoding(max_tokens=24), Stops((2,))
 QUESTIONS = ("What is 2 + 3?", "How many are left?", "Ada buys 3 books.", "Solve $x^2 = 4$.", "Why?", "Name a prime.")
@@ -256,3 +256,24 @@ def test_a_budget_that_ends_an_output_is_reported_as_length(engine, tiny_llama, 
     for (completion,) in dict(engine.generate(ids, Decoding(max_tokens=2), STOPS)).values():
         assert len(completion.token_ids) <= 2
         assert completion.finish_reason == ("stop" if completion.token_ids[-1] == 2 else "length")
+
+
+def test_vllm_says_that_a_model_computes_nan(tiny_llama, tmp_path, device):
+    """Its weights are numbers, so only the engine can see it; left alone it would decode token 0 and score as wrong."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "overflowing"
+    shutil.copytree(tiny_llama, folder)
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("gate_proj", "up_proj"):
+        tensors[f"model.layers.0.mlp.{name}.weight"][:] = 1e38
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    engine = Vllm(device)
+    engine.max_model_tokens = 64
+    try:
+        engine.load(folder)
+        with pytest.raises(UserError, match=r"engine died while it decoded, .* the model computes NaN") as refused:
+            list(engine.generate([[1, 2, 3]], DECODING, STOPS))
+    finally:
+        engine.close()
+    assert refused.value.exit_code == 1
