@@ -28,6 +28,12 @@ BENCH ?= math500
 MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(BENCH) --max-tokens $(MAX_TOKENS) $(if $(BENCH_DIR),--benchmarks-dir $(BENCH_DIR)) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE))
+# How to ask and sample: for one model, where an ablation asks all of its arms alike (and has SEEDS of its own, of training).
+# A system prompt and a file's name reach the shell through the environment, whatever signs they hold.
+export SYSTEM SHOTS_FROM
+ASKING = $(if $(SHOTS),--shots $(SHOTS)) $(if $(SHOTS_FROM),--shots-from "$$SHOTS_FROM") $(if $(PROMPT),--prompt $(PROMPT)) \
+	$(if $(SYSTEM),--system "$$SYSTEM") $(foreach argument,$(TEMPLATE_ARGS),--template-arg '$(argument)') \
+	$(if $(TEMPERATURE),--temperature $(TEMPERATURE)) $(if $(SEEDS),--seeds "$(SEEDS)")
 
 SUBMITTED = $(if $(MODEL),--model "$(MODEL)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ACCURACY),--accuracy "$(ACCURACY)") \
 	$(if $(BENCH_DIR),--benchmarks-dir "$(BENCH_DIR)")
@@ -53,13 +59,13 @@ preflight: setup ## look at the config and the data before training: lengths, EO
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
 	@$(LAUNCH) $(CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
-eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1
+eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf JSON=1 SHOTS=4 SHOTS_FROM=… PROMPT=tokenizer SYSTEM=… TEMPLATE_ARGS=… TEMPERATURE=… SEEDS="0 1 2"
 	@test -n "$(CKPT)" || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
+	@$(PYTHON_BIN) -m eval run $(CKPT) $(EVAL_OPTIONS) $(ASKING) $(if $(JSON),--json)
 
 watch: setup ## score the checkpoints of RUN=… while training writes them; takes what eval takes
 	@test -n "$(RUN)" || { echo "error: RUN is not set; make watch RUN=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval watch "$(RUN)" $(EVAL_OPTIONS)
+	@$(PYTHON_BIN) -m eval watch "$(RUN)" $(EVAL_OPTIONS) $(ASKING)
 
 regrade: setup ## grade what is stored again under today's rules, without a model; shows what flips
 	@$(PYTHON_BIN) -m eval regrade

@@ -241,6 +241,8 @@ def _options(args: argparse.Namespace) -> Options:
         raise UserError(
             f"--n-samples {args.n_samples} at --temperature 0 would be equal samples; pass a temperature above 0, such as 0.7."
         )
+    check_seeds(args)
+    check_prompt(args)
     if args.prompt == "tokenizer" and args.prompt_variant:
         raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
     return Options(
@@ -255,11 +257,47 @@ def _options(args: argparse.Namespace) -> Options:
         device=args.device,
         prompt=args.prompt,
         prompt_variant=args.prompt_variant,
+        shots=args.shots,
+        shots_from=args.shots_from,
+        shots_seed=args.shots_seed,
+        system=args.system or "",
+        template_args=dict(args.template_arg),
+        seeds=args.seeds,
         repeats=args.repeat,
         tensor_parallel=args.tensor_parallel,
         actors=args.actors,
         workers=args.workers,
     )
+
+
+def check_seeds(args: argparse.Namespace) -> None:
+    """Raises UserError for --seeds that would give equal samples, or that --seed contradicts."""
+    if args.seeds and args.seed:
+        raise UserError(f"--seed {args.seed} and --seeds name different things to do; leave one of them out.")
+    if len(args.seeds) > 1 and args.temperature == 0:
+        raise UserError(
+            f"--seeds {' '.join(map(str, args.seeds))} at --temperature 0 would be equal decodings; pass a temperature above 0, "
+            "such as 0.7, or --repeat N for the noise of greedy decoding."
+        )
+
+
+def check_prompt(args: argparse.Namespace) -> None:
+    """Raises UserError for options of the prompt that do not go together."""
+    for option, value in (("--system", args.system), ("--template-arg", args.template_arg)):
+        if value and args.prompt != "tokenizer":
+            raise UserError(
+                f"{option} is for chat templates of other models; add --prompt tokenizer, or leave out {option}."
+            )
+    names = [name for name, _ in args.template_arg]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--template-arg {twice[0]} is given {names.count(twice[0])} times; give it once.")
+    if args.shots_from and not args.shots:
+        raise UserError(f"--shots-from {args.shots_from} needs --shots K, the number of examples before each problem.")
+    if args.shots and args.prompt == "training" and args.command is watch:
+        raise UserError(
+            "--shots is for base models, and the checkpoints of a run are trained without examples; leave out --shots, or "
+            "pass --prompt current to ask with examples anyway."
+        )
 
 
 @contextmanager
@@ -294,7 +332,7 @@ def _printed(summary: dict[str, Any]) -> dict[str, Any]:
     """The object --json shows for one (checkpoint, benchmark); key order is part of the interface."""
     keys = "checkpoint step benchmark n strict normalized equivalent ci95 truncated no_box key reused"
     times = "start_s load_s decode_s tokens_s grade_s output_tokens"
-    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise"
+    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise asked"
     return {key: summary.get(key) for key in f"{keys} {times} {more}".split()}
 
 

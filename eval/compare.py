@@ -94,7 +94,7 @@ def find_side(asked: str, reports: Path) -> Side:
     begins = [e for e in known if e.folder.name.startswith(asked)]
     if not path.exists() and KEY_PREFIX.fullmatch(asked) and begins:
         return _by_key(asked, begins)
-    # Repeats and changed prompts are experiments on one model: only their keys stand for them.
+    # Repeats and changed boundaries are experiments on one model: only their keys stand for them.
     ordinary = [e for e in known if not (e.summary.get("repeat") or e.summary.get("prompt_variant"))]
     return (_by_weights if path.exists() else _by_name)(asked, ordinary, reports)
 
@@ -214,6 +214,8 @@ def _benchmarks(side: Side) -> set[str]:
 def _newest(side: Side, benchmark: str) -> dict[tuple[str, ...], Evaluation]:
     """By conditions; of several prompts under the same conditions, the evaluation made last."""
     known = [e for e in side.evaluations if e.manifest["benchmark"]["name"] == benchmark]
+    # A base model that was asked with examples only is the baseline all the same; asked both ways, the plain prompt is.
+    known = [e for e in known if not e.summary.get("asked")] or known
     return {conditions_of(e): e for e in sorted(known, key=lambda e: str(e.manifest["created"]))}
 
 

@@ -17,8 +17,9 @@ from eval import checkpoints, store
 from eval.console import progress
 from eval.engines.base import Engine, Loaded, Stops
 from eval.grading import grade_stored
-from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
+from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, load_shots, longest, named, plan
 from eval.records import Checkpoint, Completion, Prediction
+from eval.shots import Shots, note
 from eval.summary import summarise
 
 # Predictions that are synced to disk together: what a crash can cost is less than a second of decoding.
@@ -31,7 +32,8 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded.
     """
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
-    jobs = [job for checkpoint in checkpoints.resolve(names) for job in plan(checkpoint, sets, options, engine)]
+    shots = told_shots(load_shots(sets, options), console)
+    jobs = [job for checkpoint in checkpoints.resolve(names) for job in plan(checkpoint, sets, options, engine, shots)]
     with closing(engine):
         yield from score(jobs, options, engine, console)
 
@@ -39,9 +41,17 @@ def evaluate(names: list[str], options: Options, console: Console) -> Iterator[d
 def watch(run: Path, options: Options, console: Console) -> Iterator[dict[str, Any]]:
     """Yields what `evaluate` does, for each checkpoint of `run` as training finishes it, until training has ended."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    shots = told_shots(load_shots(sets, options), console)
     with closing(engine):
         for checkpoint in waited_for(run, console):
-            yield from score(plan(checkpoint, sets, options, engine), options, engine, console)
+            yield from score(plan(checkpoint, sets, options, engine, shots), options, engine, console)
+
+
+def told_shots(shots: dict[str, Shots], console: Console) -> dict[str, Shots]:
+    """`shots`, after a line for each benchmark that says what they are."""
+    for benchmark, drawn in shots.items():
+        console.print(note(drawn, benchmark), markup=False, soft_wrap=True)
+    return shots
 
 
 def waited_for(run: Path, console: Console) -> Iterator[Checkpoint]:

@@ -13,6 +13,7 @@ from data.submission.lint import Report
 from eval import checkpoints
 from eval.records import UserError
 from eval.report.load import Evaluation, load_evaluations
+from eval.report.ranking import changed_prompt
 from eval.store import read_object
 
 FIGURES = ("benchmark", "n", "strict", "normalized", "equivalent", "ci95", "truncated", "no_box", "grader")
@@ -53,7 +54,7 @@ def stated(wanted: str, reports: Path, report: Report) -> list[dict[str, Any]]:
 
 def is_meant(evaluation: Evaluation, wanted: str) -> bool:
     manifest, summary = evaluation.manifest, evaluation.summary
-    usual = not summary.get("repeat") and not summary.get("prompt_variant") and summary.get("limit") is None
+    usual = not summary.get("repeat") and not changed_prompt(summary) and summary.get("limit") is None
     path = str(manifest["checkpoint"]["path"])
     return evaluation.folder.name == wanted or (usual and Path(path).resolve() == Path(wanted).resolve())
 

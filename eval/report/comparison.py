@@ -25,6 +25,9 @@ def print_comparisons(
     for comparison in comparisons:
         console.print()
         console.print(_levels_table(comparison))
+        for letter, one in (("A", comparison.a), ("B", comparison.b)):
+            if asked := one.summary.get("asked_in_full"):
+                _line(console, f"{letter} was asked with {asked}.", "dim")
         for letter, undecided in zip("AB", comparison.undecided, strict=True):
             if undecided:
                 _line(console, _left_out_sentence(letter, undecided, comparison), "bold red")
@@ -39,6 +42,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """The object --json shows for one benchmark; shares, intervals and differences lie in [-1, 1]."""
     sides = {
         letter: {"checkpoint": e.summary["checkpoint"], "key": e.folder.name, "undecided": dict(undecided)}
+        | ({"asked": e.summary["asked_in_full"]} if e.summary.get("asked") else {})
         for letter, e, undecided in zip("ab", (comparison.a, comparison.b), comparison.undecided, strict=True)
     }
     return {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eval import shots
 from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
 from eval.report.ranking import Group, make_group, title
@@ -69,7 +70,7 @@ def measured_with(section: Section) -> list[tuple[str, list[str]]]:
         ("benchmark", _distinct(benchmark)),
         ("decoding", _distinct(_words(m["decoding"]) for m in manifests)),
         ("engine", _distinct(_words(m["engine"]) for m in manifests)),
-        ("prompt", _distinct(_words(m["prompt"]) for m in manifests)),
+        ("prompt", _distinct(_prompt_words(m["prompt"]) for m in manifests)),
         ("grader", _distinct(str(evaluation.summary["grader"]) for evaluation in section.current)),
         ("versions", _distinct(_words(m["versions"]) for m in manifests)),
         ("git commit", _distinct(m["git_commit"] or "none" for m in manifests)),
@@ -96,10 +97,11 @@ def _section(
     ambiguous: bool,
     known: Mapping[str, Graded],
 ) -> Section:
-    newest: dict[tuple[str, int | None, str], Evaluation] = {}
+    newest: dict[tuple[object, ...], Evaluation] = {}
     for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
         summary = evaluation.summary
-        newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
+        asked = summary.get("asked_in_full", ""), summary.get("prompt_variant", "")
+        newest[summary["run"], summary["step"], *asked] = evaluation
     current = tuple(newest.values())
     graded = {e.summary["key"]: known.get(e.folder.name) or _graded(e) for e in current}
     group = make_group([evaluation.summary for evaluation in current], graded)
@@ -149,6 +151,12 @@ def _words(settings: dict[str, Any]) -> str:
     """{"name": "vllm", "max_tokens": 512} as "name vllm, max tokens 512"; empty values are left out."""
     stated = {name: value for name, value in settings.items() if value not in (None, "", [], {})}
     return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in stated.items())
+
+
+def _prompt_words(prompt: dict[str, Any]) -> str:
+    """The examples stand in the template already, so their source is enough."""
+    drawn = prompt.get("shots")
+    return _words(prompt | ({"shots": shots.words(drawn)} if drawn else {}))
 
 
 def _word(value: object) -> str:

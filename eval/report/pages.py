@@ -140,7 +140,7 @@ def _evaluation_page(
         row=row,
         change=change,
         before=next((r for r in rows if change and r.summary["key"] == change.before), None),
-        sentences=ranking.sampled_sentences_of(row),
+        sentences=(*ranking.sampled_sentences_of(row), *ranking.asked_sentences([row])),
         tallies=tallies.values(),
         numbers={kind: [columns.positions[place] + 1 for place in one.examples] for kind, one in tallies.items()},
         strict_points=strict_points(evaluation.summary),

@@ -86,8 +86,10 @@ def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None
     """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
     ordered = sorted(summaries, key=lambda s: (s["step"] is not None, s["run"], s["step"] or 0, s["key"]))
     runs = {s["run"] for s in ordered if s["step"] is not None}
-    asked_alike = [s for s in ordered if not s.get("prompt_variant")]
-    outside = [s for s in asked_alike if s["step"] is None and s["run"] not in runs]
+    unvaried = [s for s in ordered if not s.get("prompt_variant")]
+    outside = [s for s in unvaried if s["step"] is None and s["run"] not in runs]
+    # A base model that was asked with examples only is the baseline all the same; asked both ways, the plain prompt is.
+    outside = [s for s in outside if not s.get("asked")] or outside
     base = outside[0] if runs and len(outside) == 1 else None
     labels = [_label(s, several_runs=len(runs) > 1, is_base=s is base) for s in ordered]
     times = Counter(labels)
@@ -171,6 +173,17 @@ def standing_sentences(group: Group) -> list[str]:
     """What belongs under a table: the best, the groups behind it, how much picking flatters, what can be detected."""
     sentences = (best_sentence(group), groups_sentence(group), picked_sentence(group), detectable_sentence(group))
     return [*filter(None, sentences), *sampled_sentences(group)]
+
+
+def asked_sentences(rows: Sequence[Row]) -> list[str]:
+    """For each way of asking that has more than the template, one sentence with what it is in full."""
+    told = dict.fromkeys(str(row.summary["asked_in_full"]) for row in rows if row.summary.get("asked"))
+    return [f"Asked with {_printable(one)}." for one in told]
+
+
+def changed_prompt(summary: Summary) -> bool:
+    """Whether the evaluation asks otherwise than by the template alone: an experiment on the model, not its score."""
+    return bool(summary.get("prompt_variant") or summary.get("asked"))
 
 
 def sampled_sentences(group: Group) -> list[str]:
@@ -268,12 +281,17 @@ def _standing(group: Group, graded: Mapping[str, Graded]) -> Standing | None:
 
 
 def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:
-    if variant := summary.get("prompt_variant"):
-        return f"{_label({**summary, 'prompt_variant': ''}, several_runs, is_base)} + {variant}"
+    if changes := [summary[name] for name in ("asked", "prompt_variant") if summary.get(name)]:
+        plain = _label({**summary, "asked": "", "prompt_variant": ""}, several_runs, is_base)
+        return " + ".join([plain, *(_printable(change) for change in changes)])
     if is_base:
         return "base"
     # A run is named by its folder, and a folder's name may hold line breaks or terminal codes.
-    run = "".join(character for character in summary["run"] if character.isprintable())
+    run = _printable(summary["run"])
     if summary["step"] is None:
         return run
     return f"{run} step {summary['step']}" if several_runs else f"step {summary['step']}"
+
+
+def _printable(text: object) -> str:
+    return "".join(character for character in str(text) if character.isprintable())

@@ -85,8 +85,9 @@ def make_view(section: Section, columns: Mapping[str, Columns], problems: Sequen
 
 
 def section_sentences(section: Section) -> list[str]:
-    """What belongs under a section's table: standing, samples, what ran on, and the noise floor."""
-    return [*ranking.standing_sentences(section.group), *ran_on_sentences(section.group.rows), *section.noise]
+    """What belongs under a section's table: standing, samples, prompts, what ran on, and the noise floor."""
+    standing = [*ranking.standing_sentences(section.group), *ranking.asked_sentences(section.group.rows)]
+    return [*standing, *ran_on_sentences(section.group.rows), *section.noise]
 
 
 def ran_on_sentences(rows: Sequence[Row]) -> list[str]:
