@@ -308,18 +308,33 @@ def _logged(reports: Path) -> Iterator[Console]:
 
 
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
-    """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
+    """Prints the tables and writes the report; (the summaries without repeats, seeds folded, what must not be trusted)."""
     from eval.noise import fold_repeats
     from eval.report import find_evaluations, load_graded, make_sections, terminal_table, write_report
     from eval.summary import untrusted
 
     shown, floors = fold_repeats(summaries, load_graded(reports, summaries))
-    terminal_table(make_sections(find_evaluations(reports, summaries)), console)
+    sections = make_sections(find_evaluations(reports, summaries))
+    terminal_table(sections, console)
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None
+    shown = _rows(shown, sections)
     console.print(f"report: {write_report(reports)}", markup=False, soft_wrap=True)
     return shown, untrusted(summaries, reports)
+
+
+def _rows(summaries: list[dict[str, Any]], sections: list[Section]) -> list[dict[str, Any]]:
+    """The summaries, those of several seeds as the one row that the table shows, under the name that was asked for."""
+    found = [(section, e) for section in sections for e in section.current if e.folder.name in section.seeds]
+    means = {e.folder.name: e.summary for _, e in found}
+    others = {m.folder.name for section, e in found for m in section.members_of(e.summary)} - means.keys()
+    names = ("checkpoint", "run", "step", "noise")
+    return [
+        summary | means.get(summary["key"], {}) | {name: summary.get(name) for name in names}
+        for summary in summaries
+        if summary["key"] not in others
+    ]
 
 
 def _end(untrusted: list[str]) -> int:
@@ -332,7 +347,7 @@ def _printed(summary: dict[str, Any]) -> dict[str, Any]:
     """The object --json shows for one (checkpoint, benchmark); key order is part of the interface."""
     keys = "checkpoint step benchmark n strict normalized equivalent ci95 truncated no_box key reused"
     times = "start_s load_s decode_s tokens_s grade_s output_tokens"
-    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise asked"
+    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise asked seeds seeds_sd"
     return {key: summary.get(key) for key in f"{keys} {times} {more}".split()}
 
 

@@ -14,6 +14,7 @@ from eval import checkpoints
 from eval.records import UserError
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
+from eval.report.seeds import fold_seeds, newest_members, without_seed
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
 from eval.store import read_lines
@@ -211,18 +212,23 @@ def _benchmarks(side: Side) -> set[str]:
     return {str(evaluation.manifest["benchmark"]["name"]) for evaluation in side.evaluations}
 
 
-def _newest(side: Side, benchmark: str) -> dict[tuple[str, ...], Evaluation]:
-    """By conditions; of several prompts under the same conditions, the evaluation made last."""
+def _newest(side: Side, benchmark: str) -> dict[tuple[str, ...], tuple[Evaluation, ...]]:
+    """By conditions; of several prompts under the same conditions, the evaluation made last, with all of its seeds."""
     known = [e for e in side.evaluations if e.manifest["benchmark"]["name"] == benchmark]
     # A base model that was asked with examples only is the baseline all the same; asked both ways, the plain prompt is.
     known = [e for e in known if not e.summary.get("asked")] or known
-    return {conditions_of(e): e for e in sorted(known, key=lambda e: str(e.manifest["created"]))}
+    same: dict[tuple[str, ...], list[Evaluation]] = {}
+    for evaluation in known:
+        same.setdefault(conditions_of(evaluation), []).append(evaluation)
+    return {conditions: newest_members(one) for conditions, one in same.items()}
 
 
-def _under_equal_conditions(a: Side, b: Side, benchmark: str) -> list[tuple[Evaluation, Evaluation]]:
+def _under_equal_conditions(
+    a: Side, b: Side, benchmark: str
+) -> list[tuple[tuple[Evaluation, ...], tuple[Evaluation, ...]]]:
     of_a, of_b = _newest(a, benchmark), _newest(b, benchmark)
     pairs = [(of_a[same], of_b[same]) for same in sorted(of_a.keys() & of_b.keys())]
-    for one, other in pairs:
+    for one, other in ((mine[0], its[0]) for mine, its in pairs):
         if one.folder == other.folder:
             raise UserError(
                 f"{a.asked} and {b.asked} are the same weights under the same prompt (key {one.folder.name}): "
@@ -242,7 +248,7 @@ def _missing(side: Side, benchmark: str) -> str:
 
 def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     """The differences of the two evaluations that are closest to each other, and how to measure B as A was."""
-    pairs = product(_newest(a, benchmark).values(), _newest(b, benchmark).values())
+    pairs = product(*([one[0] for one in _newest(side, benchmark).values()] for side in (a, b)))
     one, other = min(pairs, key=lambda pair: len(_differences(*pair)))
     told = ", ".join(f"{what} {mine} against {its}" for what, mine, its in _differences(one, other))
     m = one.manifest
@@ -263,13 +269,15 @@ def _conditions(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "limit": benchmark["limit"],
         "problems with sha256": benchmark["sha256"][:12],
-        **{name.replace("_", " "): value for name, value in evaluation.manifest["decoding"].items()},
+        **{name.replace("_", " "): value for name, value in without_seed(evaluation.manifest["decoding"]).items()},
         "engine": f"{engine['name']} {engine['version']}",
     }
 
 
-def _compare(a: Evaluation, b: Evaluation) -> Comparison:
-    graded = [read_graded(e.folder, e.manifest, e.summary["grader"]) for e in (a, b)]
+def _compare(*sides: tuple[Evaluation, ...]) -> Comparison:
+    read = [[read_graded(e.folder, e.manifest, e.summary["grader"]) for e in members] for members in sides]
+    (a, one), (b, other) = (fold_seeds(*pair) for pair in zip(sides, read, strict=True))
+    graded = [one, other]
     samples = graded[0].samples
     matrices = {level: aligned(graded, level) for level in LEVELS}
     levels = {level: paired(scores[0], scores[1], samples) for level, scores in matrices.items()}

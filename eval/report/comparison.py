@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.compare import FLIPS_SHOWN, Comparison, Flip, Side, more_problems, verdict
-from eval.report.ranking import join_words, percent
+from eval.report.ranking import Row, join_words, percent, seeds_sentences
 from eval.stats import Paired
 
 TEXT_LIMIT = 36  # characters of an id, an answer or a box: four of them fit a terminal
@@ -28,6 +28,8 @@ def print_comparisons(
         for letter, one in (("A", comparison.a), ("B", comparison.b)):
             if asked := one.summary.get("asked_in_full"):
                 _line(console, f"{letter} was asked with {asked}.", "dim")
+            for sentence in seeds_sentences([Row(letter, one.summary)]):
+                _line(console, sentence, "dim")
         for letter, undecided in zip("AB", comparison.undecided, strict=True):
             if undecided:
                 _line(console, _left_out_sentence(letter, undecided, comparison), "bold red")
@@ -43,6 +45,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     sides = {
         letter: {"checkpoint": e.summary["checkpoint"], "key": e.folder.name, "undecided": dict(undecided)}
         | ({"asked": e.summary["asked_in_full"]} if e.summary.get("asked") else {})
+        | {name: e.summary[name] for name in ("seeds", "seeds_sd") if name in e.summary}
         for letter, e, undecided in zip("ab", (comparison.a, comparison.b), comparison.undecided, strict=True)
     }
     return {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eval import shots
 from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
 from eval.report.ranking import Group, make_group, title
+from eval.report.seeds import fold_seeds, newest_members, without_seed
 from eval.scores import Graded, read_graded
 
 
@@ -21,7 +22,8 @@ class Section:
 
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
-    tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row.
+    tells sections of one benchmark apart. `seeds` has the members of a row that is the mean of several, by its key. `noise`
+    says how far repeated decodings differ, a sentence a repeated row.
     `id` is made of the conditions: the section keeps its address while evaluations are added.
     """
 
@@ -33,6 +35,16 @@ class Section:
     current: tuple[Evaluation, ...]
     superseded: tuple[Evaluation, ...]
     noise: tuple[str, ...]
+    seeds: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+
+    def members_of(self, summary: Summary) -> tuple[Evaluation, ...]:
+        """The evaluations behind a row: one, or one a seed, with figures of their own."""
+        return self.seeds.get(str(summary["key"])) or (self.evaluation_of(summary),)
+
+    @property
+    def members(self) -> list[Evaluation]:
+        """Those of all rows."""
+        return [member for evaluation in self.current for member in self.members_of(evaluation.summary)]
 
     def evaluation_of(self, summary: Summary) -> Evaluation:
         """The evaluation of a row."""
@@ -64,7 +76,7 @@ def make_sections(evaluations: Iterable[Evaluation], known: Mapping[str, Graded]
 
 def measured_with(section: Section) -> list[tuple[str, list[str]]]:
     """(what, its distinct values) over the section: more than one value means that rows differ in it."""
-    manifests = [evaluation.manifest for evaluation in section.current]
+    manifests = [evaluation.manifest for evaluation in section.members]
     benchmark = [f"{m['benchmark']['name']}, sha256 {m['benchmark']['sha256'][:12]}" for m in manifests]
     return [
         ("benchmark", _distinct(benchmark)),
@@ -85,7 +97,7 @@ def conditions_of(evaluation: Evaluation) -> tuple[str, ...]:
         benchmark["name"],
         f"{benchmark['limit'] or 0:012}",  # sorts as a number, no limit first
         benchmark["sha256"],
-        json.dumps(evaluation.manifest["decoding"], sort_keys=True),
+        json.dumps(without_seed(evaluation.manifest["decoding"]), sort_keys=True),
         engine["name"],
         engine["version"],
     )
@@ -97,40 +109,46 @@ def _section(
     ambiguous: bool,
     known: Mapping[str, Graded],
 ) -> Section:
-    newest: dict[tuple[object, ...], Evaluation] = {}
+    same: dict[tuple[object, ...], list[Evaluation]] = {}
     for evaluation in sorted(evaluations, key=lambda e: (e.manifest["created"], e.folder.name)):
         summary = evaluation.summary
         asked = summary.get("asked_in_full", ""), summary.get("prompt_variant", "")
-        newest[summary["run"], summary["step"], *asked] = evaluation
-    current = tuple(newest.values())
-    graded = {e.summary["key"]: known.get(e.folder.name) or _graded(e) for e in current}
+        same.setdefault((summary["run"], summary["step"], *asked), []).append(evaluation)
+    members = [newest_members(one) for one in same.values()]
+    folded = [fold_seeds(one, [known.get(e.folder.name) or _graded(e) for e in one]) for one in members]
+    current = tuple(evaluation for evaluation, _ in folded)
+    graded = {evaluation.summary["key"]: scores for evaluation, scores in folded}
+    seeds = {one[0].summary["key"]: one for one in members if len(one) > 1}
     group = make_group([evaluation.summary for evaluation in current], graded)
     manifest = current[0].manifest
     return Section(
         id=hashlib.sha256(json.dumps(conditions_of(current[0])).encode()).hexdigest()[:12],
         title=title(group, manifest["benchmark"]["n"]),
-        note=f"{_words(manifest['decoding'])}; {_words(manifest['engine'])}" if ambiguous else "",
+        note=f"{_words(without_seed(manifest['decoding']))}; {_words(manifest['engine'])}" if ambiguous else "",
         group=group,
         graded=graded,
         current=current,
-        superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
-        noise=tuple(_noise_sentences(group, current, graded, repeats)),
+        superseded=tuple(e for e in evaluations if not any(e is kept for one in members for kept in one)),
+        noise=tuple(_noise_sentences(group, {one[0].summary["key"]: one for one in members}, known, repeats)),
+        seeds=seeds,
     )
 
 
 def _noise_sentences(
     group: Group,
-    current: Sequence[Evaluation],
-    graded: Mapping[str, Graded],
+    members: Mapping[str, tuple[Evaluation, ...]],
+    known: Mapping[str, Graded],
     repeats: Mapping[str, list[Evaluation]],
 ) -> Iterator[str]:
     if not repeats:
         return
-    keys = {evaluation.summary["key"]: evaluation for evaluation in current}
     for row in group.rows:
-        if again := repeats.get(_without_repeat(keys[row.summary["key"]])):
-            floor = noise_floor([graded[row.summary["key"]], *map(_graded, again)])
-            yield f"Noise floor of {row.label}: {floor}."
+        of_row = members[row.summary["key"]]
+        for one in of_row:
+            if again := repeats.get(_without_repeat(one)):
+                floor = noise_floor([known.get(one.folder.name) or _graded(one), *map(_graded, again)])
+                which = f", seed {one.manifest['decoding']['seed']}" if len(of_row) > 1 else ""
+                yield f"Noise floor of {row.label}{which}: {floor}."
 
 
 def _graded(evaluation: Evaluation) -> Graded:

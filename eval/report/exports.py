@@ -83,8 +83,8 @@ def item_batches(sections: Iterable[Section]) -> Iterator[list[dict[str, Any]]]:
     for section in sections:
         problems = load_problems(problems_file(section.current[0]))
         for row in section.group.rows:
-            evaluation = section.evaluation_of(row.summary)
-            yield [_row(evaluation, item, problems[item.position]) for item in load_items(evaluation, problems)]
+            for evaluation in section.members_of(row.summary):
+                yield [_row(evaluation, item, problems[item.position]) for item in load_items(evaluation, problems)]
 
 
 def _row(evaluation: Evaluation, item: Item, problem: Mapping[str, Any]) -> dict[str, Any]:

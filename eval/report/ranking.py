@@ -181,6 +181,20 @@ def asked_sentences(rows: Sequence[Row]) -> list[str]:
     return [f"Asked with {_printable(one)}." for one in told]
 
 
+def seeds_sentences(rows: Sequence[Row]) -> list[str]:
+    """For each row that is the mean of several decoding seeds: what each gave, and the spread between them."""
+    sentences = []
+    for row in rows:
+        if seeds := row.summary.get("seeds"):
+            shares = [f"{percent(one['equivalent'])} (seed {one['seed']})" for one in seeds]
+            spread = f"{100 * row.summary['seeds_sd']:.1f} points"
+            sentences.append(
+                f"{row.label} is the mean of {len(seeds)} seeds: {join_words(shortened(shares))}; standard deviation between "
+                f"seeds {spread}. Its interval is over problems, each scored by its mean over seeds."
+            )
+    return sentences
+
+
 def changed_prompt(summary: Summary) -> bool:
     """Whether the evaluation asks otherwise than by the template alone: an experiment on the model, not its score."""
     return bool(summary.get("prompt_variant") or summary.get("asked"))

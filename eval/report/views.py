@@ -86,7 +86,12 @@ def make_view(section: Section, columns: Mapping[str, Columns], problems: Sequen
 
 def section_sentences(section: Section) -> list[str]:
     """What belongs under a section's table: standing, samples, prompts, what ran on, and the noise floor."""
-    standing = [*ranking.standing_sentences(section.group), *ranking.asked_sentences(section.group.rows)]
+    rows = section.group.rows
+    standing = [
+        *ranking.standing_sentences(section.group),
+        *ranking.seeds_sentences(rows),
+        *ranking.asked_sentences(rows),
+    ]
     return [*standing, *ran_on_sentences(section.group.rows), *section.noise]
 
 

@@ -50,6 +50,8 @@ DOCUMENTED += [
     "prompt_variant",
     "noise",
     "asked",
+    "seeds",
+    "seeds_sd",
 ]
 
 GOOD_LINE = '{"id": "p0", "problem": "2 + 2?", "answer": "4"}\n'
