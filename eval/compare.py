@@ -253,6 +253,7 @@ def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     told = ", ".join(f"{what} {mine} against {its}" for what, mine, its in _differences(one, other))
     m = one.manifest
     limit = f" LIMIT={m['benchmark']['limit']}" if m["benchmark"]["limit"] else ""
+    limit += f" TEMPERATURE={m['decoding']['temperature']}" if m["decoding"].get("temperature") else ""
     return (
         f"{benchmark}: A and B were not measured alike ({told}); measure B as A was: make eval CKPT={b.model} "
         f"BENCH={benchmark} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={m['engine']['name']}"

@@ -84,7 +84,7 @@ def _folded_summary(summaries: Sequence[Mapping[str, Any]], seeds: Sequence[int]
 def _model(evaluation: Evaluation) -> tuple[object, object]:
     """What must be equal, beside the conditions, for two seeds to be samples of one distribution."""
     manifest = evaluation.manifest
-    return manifest["checkpoint"].get("weights_sha"), manifest["prompt"].get("fingerprint")
+    return manifest["checkpoint"].get("weights_sha"), (manifest.get("prompt") or {}).get("fingerprint")
 
 
 def _draws(evaluation: Evaluation) -> bool:
