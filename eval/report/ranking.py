@@ -156,7 +156,12 @@ def detectable_sentence(group: Group) -> str:
     """The smallest difference that a paired comparison on this benchmark can detect, in one plain sentence."""
     standing = group.standing
     seen = standing.discordant if standing and standing.discordant else TYPICAL_DISCORDANT
-    problems = standing.problems if standing else group.n
+    drawn = max(_outputs_a_problem(row.summary) for row in group.rows)
+    problems = (
+        standing.problems
+        if standing
+        else min(row.summary["n"] // _outputs_a_problem(row.summary) for row in group.rows)
+    )
     difference = smallest_detectable_difference(problems, seen)
     basis = f"{percent(seen)} of problems discordant" + (
         " between the best two" if standing and standing.discordant else ""
@@ -164,7 +169,7 @@ def detectable_sentence(group: Group) -> str:
     if difference > seen:  # more than could differ: the function then takes them all to favour one
         basis = "every discordant problem in favour of one"
     return (
-        f"{problems:,} {'problems' if standing else 'outputs'} can show a difference of {100 * difference:.1f} points "
+        f"{problems:,} {'problems' if standing or drawn > 1 else 'outputs'} can show a difference of {100 * difference:.1f} points "
         f"or more (paired test, {basis}, 80% power)."
     )
 
@@ -305,6 +310,11 @@ def _label(summary: Summary, several_runs: bool, is_base: bool) -> str:
     if summary["step"] is None:
         return run
     return f"{run} step {summary['step']}" if several_runs else f"step {summary['step']}"
+
+
+def _outputs_a_problem(summary: Summary) -> int:
+    """Samples times seeds: outputs of one problem are alike, so they are no problems of their own."""
+    return int(summary.get("samples") or 1) * len(summary.get("seeds") or [0])
 
 
 def _printable(text: object) -> str:

@@ -72,6 +72,7 @@ def test_each_seed_is_an_evaluation_and_the_row_is_their_mean(place: Path, cli: 
         done.err.split()
     )
     assert "standard deviation between seeds 10.0 points" in " ".join(done.err.split())
+    assert "10 problems can show a difference of" in " ".join(done.err.split()), "thirty outputs are ten problems"
 
     again = cli(*run_on("model"), "--seeds", "1,2,0", "--json")
     assert [one["reused"] for one in json.loads(again.out)] == [True], "nothing is decoded twice"
