@@ -76,11 +76,6 @@ class Group:
         """The rows that may be best: checkpoints where there are any."""
         return self.checkpoints or self.rows
 
-    @property
-    def n(self) -> int:
-        """Graded outputs of the row that has fewest."""
-        return min(int(row.summary["n"]) for row in self.rows)
-
 
 def make_group(summaries: Sequence[Summary], graded: Mapping[str, Graded] | None = None) -> Group:
     """The group of summaries that share benchmark and limit; at least one. `graded` holds their verdicts by key."""
