@@ -32,6 +32,11 @@ MAX_TOKENS ?= 2048
 EVAL_OPTIONS = --benchmark $(call quoted,BENCH) --max-tokens $(MAX_TOKENS) \
 	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR)) \
 	$(if $(LIMIT),--limit $(LIMIT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(SKIP_BROKEN),--skip-broken)
+# How to ask and sample: for one model, where an ablation asks all of its arms alike (and has SEEDS of its own, of training).
+ASKING = $(if $(SHOTS),--shots $(SHOTS)) $(if $(value SHOTS_FROM),--shots-from $(call quoted,SHOTS_FROM)) \
+	$(if $(PROMPT),--prompt $(PROMPT)) $(if $(value SYSTEM),--system $(call quoted,SYSTEM)) \
+	$(foreach argument,$(value TEMPLATE_ARGS),--template-arg $(call quoted,argument)) \
+	$(if $(TEMPERATURE),--temperature $(TEMPERATURE)) $(if $(SEEDS),--seeds "$(SEEDS)")
 
 SUBMITTED = $(if $(value MODEL),--model $(call quoted,MODEL)) $(if $(value DATASET),--dataset $(call quoted,DATASET)) $(if $(value ACCURACY),--accuracy $(call quoted,ACCURACY)) \
 	$(if $(value BENCH_DIR),--benchmarks-dir $(call quoted,BENCH_DIR))
@@ -57,13 +62,13 @@ preflight: setup ## look at the config and the data before training: lengths, EO
 train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
 	@$(LAUNCH) $(call quoted,CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
-eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf SKIP_BROKEN=1 JSON=1
+eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf SKIP_BROKEN=1 JSON=1 SHOTS=4 SHOTS_FROM=… PROMPT=tokenizer SYSTEM=… TEMPLATE_ARGS=… TEMPERATURE=… SEEDS="0 1 2"
 	@test -n $(call quoted,CKPT) || { echo "error: CKPT is not set; make eval CKPT=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval run $(call quoted,CKPT) $(EVAL_OPTIONS) $(if $(JSON),--json)
+	@$(PYTHON_BIN) -m eval run $(call quoted,CKPT) $(EVAL_OPTIONS) $(ASKING) $(if $(JSON),--json)
 
 watch: setup ## score the checkpoints of RUN=… while training writes them; takes what eval takes
 	@test -n $(call quoted,RUN) || { echo "error: RUN is not set; make watch RUN=checkpoints/<run>" >&2; exit 2; }
-	@$(PYTHON_BIN) -m eval watch $(call quoted,RUN) $(EVAL_OPTIONS)
+	@$(PYTHON_BIN) -m eval watch $(call quoted,RUN) $(EVAL_OPTIONS) $(ASKING)
 
 regrade: setup ## grade what is stored again under today's rules, without a model; shows what flips
 	@$(PYTHON_BIN) -m eval regrade

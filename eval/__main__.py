@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         from eval.run import evaluate, prepare
 
         if args.check:
-            _, jobs, _ = prepare(args.checkpoints, options, skipped)
+            _, jobs, _ = prepare(args.checkpoints, options, skipped, console)
             console.print(f"nothing to object to: {len(jobs)} evaluations can be made.")
             return _end([], skipped)
         summaries = list(evaluate(args.checkpoints, options, console, skipped))
@@ -326,6 +326,8 @@ def _options(args: argparse.Namespace) -> Options:
         raise UserError(
             f"--n-samples {args.n_samples} at --temperature 0 would be equal samples; pass a temperature above 0, such as 0.7."
         )
+    check_seeds(args)
+    check_prompt(args)
     if args.prompt == "tokenizer" and args.prompt_variant:
         raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
     return Options(
@@ -340,11 +342,47 @@ def _options(args: argparse.Namespace) -> Options:
         device=args.device,
         prompt=args.prompt,
         prompt_variant=args.prompt_variant,
+        shots=args.shots,
+        shots_from=args.shots_from,
+        shots_seed=args.shots_seed,
+        system=args.system or "",
+        template_args=dict(args.template_arg),
+        seeds=args.seeds,
         repeats=args.repeat,
         tensor_parallel=args.tensor_parallel,
         actors=args.actors,
         workers=args.workers,
     )
+
+
+def check_seeds(args: argparse.Namespace) -> None:
+    """Raises UserError for --seeds that would give equal samples, or that --seed contradicts."""
+    if args.seeds and args.seed:
+        raise UserError(f"--seed {args.seed} and --seeds name different things to do; leave one of them out.")
+    if len(args.seeds) > 1 and args.temperature == 0:
+        raise UserError(
+            f"--seeds {' '.join(map(str, args.seeds))} at --temperature 0 would be equal decodings; pass a temperature above 0, "
+            "such as 0.7, or --repeat N for the noise of greedy decoding."
+        )
+
+
+def check_prompt(args: argparse.Namespace) -> None:
+    """Raises UserError for options of the prompt that do not go together."""
+    for option, value in (("--system", args.system), ("--template-arg", args.template_arg)):
+        if value and args.prompt != "tokenizer":
+            raise UserError(
+                f"{option} is for chat templates of other models; add --prompt tokenizer, or leave out {option}."
+            )
+    names = [name for name, _ in args.template_arg]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--template-arg {twice[0]} is given {names.count(twice[0])} times; give it once.")
+    if args.shots_from and not args.shots:
+        raise UserError(f"--shots-from {args.shots_from} needs --shots K, the number of examples before each problem.")
+    if args.shots and args.prompt == "training" and args.command is watch:
+        raise UserError(
+            "--shots is for base models, and the checkpoints of a run are trained without examples; leave out --shots, or "
+            "pass --prompt current to ask with examples anyway."
+        )
 
 
 @contextmanager
@@ -355,7 +393,7 @@ def _logged(reports: Path) -> Iterator[Console]:
 
 
 def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> tuple[list[dict[str, Any]], list[str]]:
-    """Prints the tables and writes the report; (the summaries without repeats, what must not be trusted)."""
+    """Prints the tables and writes the report; (the summaries without repeats, seeds folded, what must not be trusted)."""
     from eval.noise import fold_repeats
     from eval.report import (
         find_evaluations,
@@ -377,8 +415,22 @@ def _show(summaries: list[dict[str, Any]], reports: Path, console: Console) -> t
     for summary in shown:
         floor = floors.get(summary["key"])
         summary["noise"] = asdict(floor) if floor else None
+    shown = _rows(shown, sections)
     console.print(f"report: {write_report(reports)}", markup=False, soft_wrap=True)
     return shown, untrusted(summaries, reports)
+
+
+def _rows(summaries: list[dict[str, Any]], sections: list[Section]) -> list[dict[str, Any]]:
+    """The summaries, those of several seeds as the one row that the table shows, under the name that was asked for."""
+    found = [(section, e) for section in sections for e in section.current if e.folder.name in section.seeds]
+    means = {e.folder.name: e.summary for _, e in found}
+    others = {m.folder.name for section, e in found for m in section.members_of(e.summary)} - means.keys()
+    names = ("checkpoint", "run", "step", "noise")
+    return [
+        summary | means.get(summary["key"], {}) | {name: summary.get(name) for name in names}
+        for summary in summaries
+        if summary["key"] not in others
+    ]
 
 
 def _skipped(args: argparse.Namespace) -> list[Skipped] | None:
@@ -398,7 +450,7 @@ def _printed(summary: dict[str, Any]) -> dict[str, Any]:
     """The object --json shows for one (checkpoint, benchmark); key order is part of the interface."""
     keys = "checkpoint step benchmark n strict normalized equivalent ci95 truncated no_box key reused"
     times = "start_s load_s decode_s tokens_s grade_s output_tokens"
-    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise"
+    more = "statuses grader limit ran_on samples pass_at_k maj_at_k prompt_variant noise asked seeds seeds_sd"
     return {key: summary.get(key) for key in f"{keys} {times} {more}".split()}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from eval.chat import check_text, parse_argument
 from eval.records import PROMPT_VARIANTS
 
 SORTS = ("n", "strict", "normalized", "equivalent", "truncated", "no_box", "tokens")
@@ -72,6 +74,23 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
         default="",
         help="what a changed boundary would cost or win: a space or a line break behind the prompt, or no BOS before it",
     )
+    prompt.add_argument(
+        "--shots", type=positive, default=0, metavar="K",
+        help="few-shot, for base models: K solved problems before each, drawn by their content, never one that is asked",
+    )  # fmt: skip
+    prompt.add_argument(
+        "--shots-from", type=Path, metavar="FILE",
+        help="JSON lines of problem and solution, or of messages, each ending in a box (default: the benchmark's training split)",
+    )  # fmt: skip
+    prompt.add_argument("--shots-seed", type=int, default=0, metavar="N", help="another N draws other examples (0)")
+    prompt.add_argument(
+        "--system", type=system_text, metavar="TEXT|@FILE",
+        help="with --prompt tokenizer: a system turn before the problem, as text or in a file",
+    )  # fmt: skip
+    prompt.add_argument(
+        "--template-arg", type=template_argument, action="append", default=[], metavar="KEY=VALUE",
+        help="with --prompt tokenizer: an argument of the chat template, such as enable_thinking=false; VALUE is JSON, else text",
+    )  # fmt: skip
 
     decoding = command.add_argument_group("decoding")
     decoding.add_argument(
@@ -86,7 +105,11 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
     decoding.add_argument("--n-samples", type=positive, default=1, metavar="K", help="samples a problem: pass@k, maj@k")
     decoding.add_argument("--temperature", type=not_negative, default=0.0, metavar="T", help="0 is greedy")
     decoding.add_argument("--top-p", type=share, default=1.0, metavar="P")
-    decoding.add_argument("--seed", type=int, default=0)
+    decoding.add_argument("--seed", type=int, default=0, metavar="N", help="of sampling (0)")
+    decoding.add_argument(
+        "--seeds", type=seed_list, default=(), metavar='"0 1 2"',
+        help="sample once with each seed, each an evaluation of its own; the row shows their mean and the spread between them",
+    )  # fmt: skip
     decoding.add_argument(
         "--repeat", type=positive, default=0, metavar="N",
         help="decode N more times, every second time in small batches: which items flip is the noise floor",
@@ -174,6 +197,36 @@ def add_benchmarks(command: argparse.ArgumentParser) -> None:
 
 def add_reports(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR")
+
+
+def seed_list(text: str) -> tuple[int, ...]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f'{text!r} is no list of whole numbers, such as "0 1 2"')
+    seeds = tuple(map(int, parts))
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} names a seed twice, which would be the same samples again")
+    return seeds
+
+
+def system_text(text: str) -> str:
+    try:
+        told = Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else check_text(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise argparse.ArgumentTypeError(f"{text[1:]} cannot be read ({reason}); name a text file after @") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not told.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} holds no text; leave --system out for no system turn")
+    return told.strip()
+
+
+def template_argument(text: str) -> tuple[str, Any]:
+    try:
+        return parse_argument(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:

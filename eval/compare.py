@@ -14,6 +14,8 @@ from eval.places import fingerprint, is_same
 from eval.records import UserError, quoted
 from eval.report.conditions import conditions_of
 from eval.report.load import Evaluation, load_evaluations
+from eval.report.ranking import changed_prompt
+from eval.report.seeds import fold_seeds, newest_members, without_seed
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
 from eval.store import read_lines
@@ -215,14 +217,14 @@ def _is_nameless_adapter(evaluation: Evaluation, folder: Path) -> bool:
 def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
     matches = find_named(asked, known)
     # Of a run its ordinary evaluations; a changed prompt is meant only by a label that says so.
-    matches = [e for e in matches if not e.summary.get("prompt_variant")] or matches
+    matches = [e for e in matches if not changed_prompt(e.summary)] or matches
     if not matches:
         raise UserError(
             f"{asked} is no folder, and nothing in {reports} was evaluated under that name{similar_name(asked, known)}; "
             f"make an evaluation: make eval CKPT={quoted(asked)} BENCH=…"
         )
     # The last step; of one step measured with several weights, those that were seen there last.
-    last = max(matches, key=lambda e: (e.summary["step"] or 0, e.places[0].seen, e.manifest["created"]))
+    last = max(matches, key=lambda e: (e.summary["step"] or 0, e.seen, e.manifest["created"]))
     sha, model = last.manifest["checkpoint"]["weights_sha"], str(last.summary["checkpoint"])
     same = tuple(
         e
@@ -241,16 +243,23 @@ def _benchmarks(side: Side) -> set[str]:
     return {str(evaluation.manifest["benchmark"]["name"]) for evaluation in side.evaluations}
 
 
-def _newest(side: Side, benchmark: str) -> dict[tuple[str, ...], Evaluation]:
-    """By conditions; of several prompts under the same conditions, the evaluation made last."""
+def _newest(side: Side, benchmark: str) -> dict[tuple[str, ...], tuple[Evaluation, ...]]:
+    """By conditions; of several prompts under the same conditions, the evaluation made last, with all of its seeds."""
     known = [e for e in side.evaluations if e.manifest["benchmark"]["name"] == benchmark]
-    return {conditions_of(e): e for e in sorted(known, key=lambda e: str(e.manifest["created"]))}
+    # A base model that was asked with examples only is the baseline all the same; asked both ways, the plain prompt is.
+    known = [e for e in known if not e.summary.get("asked")] or known
+    same: dict[tuple[str, ...], list[Evaluation]] = {}
+    for evaluation in known:
+        same.setdefault(conditions_of(evaluation), []).append(evaluation)
+    return {conditions: newest_members(one) for conditions, one in same.items()}
 
 
-def _under_equal_conditions(a: Side, b: Side, benchmark: str) -> list[tuple[Evaluation, Evaluation]]:
+def _under_equal_conditions(
+    a: Side, b: Side, benchmark: str
+) -> list[tuple[tuple[Evaluation, ...], tuple[Evaluation, ...]]]:
     of_a, of_b = _newest(a, benchmark), _newest(b, benchmark)
     pairs = [(of_a[same], of_b[same]) for same in sorted(of_a.keys() & of_b.keys())]
-    for one, other in pairs:
+    for one, other in ((mine[0], its[0]) for mine, its in pairs):
         if one.folder == other.folder:
             raise UserError(
                 f"{a.asked} and {b.asked} are the same weights under the same prompt (key {one.folder.name}): "
@@ -270,7 +279,7 @@ def _missing(side: Side, benchmark: str) -> str:
 
 def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     """The differences of the two evaluations that are closest to each other, and how to measure B as A was."""
-    pairs = product(_newest(a, benchmark).values(), _newest(b, benchmark).values())
+    pairs = product(*([one[0] for one in _newest(side, benchmark).values()] for side in (a, b)))
     one, other = min(pairs, key=lambda pair: len(_differences(*pair)))
     told = ", ".join(f"{what} {mine} against {its}" for what, mine, its in _differences(one, other))
     m = one.manifest
@@ -279,6 +288,7 @@ def _what_differs(a: Side, b: Side, benchmark: str) -> str:
     first_ones = m["benchmark"]["limit"] and not m["benchmark"].get("drawn")
     how = f"measure both as A was, on {m['benchmark']['limit']} problems drawn" if first_ones else "measure B as A was"
     models = quoted(f"{a.model} {b.model}" if first_ones else b.model)
+    limit += f" TEMPERATURE={m['decoding']['temperature']}" if m["decoding"].get("temperature") else ""
     return (
         f"{benchmark}: A and B were not measured alike ({told}); {how}: make eval CKPT={models} "
         f"BENCH={quoted(benchmark)} MAX_TOKENS={m['decoding']['max_tokens']}{limit} ENGINE={quoted(m['engine']['name'])}"
@@ -295,13 +305,15 @@ def _conditions(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "limit": benchmark["limit"] and f"{'drawn' if benchmark.get('drawn') else 'first'} {benchmark['limit']}",
         "problems with sha256": benchmark["sha256"][:12],
-        **{name.replace("_", " "): value for name, value in evaluation.manifest["decoding"].items()},
+        **{name.replace("_", " "): value for name, value in without_seed(evaluation.manifest["decoding"]).items()},
         "engine": f"{engine['name']} {engine['version']}",
     }
 
 
-def _compare(a: Evaluation, b: Evaluation) -> Comparison:
-    graded = [read_graded(e.folder, e.manifest, e.summary["grader"]) for e in (a, b)]
+def _compare(*sides: tuple[Evaluation, ...]) -> Comparison:
+    read = [[read_graded(e.folder, e.manifest, e.summary["grader"]) for e in members] for members in sides]
+    (a, one), (b, other) = (fold_seeds(*pair) for pair in zip(sides, read, strict=True))
+    graded = [one, other]
     samples = graded[0].samples
     matrices = {level: aligned(graded, level) for level in LEVELS}
     levels = {level: paired(scores[0], scores[1], samples) for level, scores in matrices.items()}

@@ -32,12 +32,15 @@ def _scale(rope: Any) -> float:
     return 1.0
 
 
-def check_context(folder: Path, config: Any, benchmark: Benchmark, ids: list[list[int]], decoding: Decoding) -> None:
-    """Raises UserError where the longest prompt and the budget exceed the model's context."""
+def check_context(
+    folder: Path, config: Any, benchmark: Benchmark, ids: list[list[int]], decoding: Decoding, shots: bool = False
+) -> None:
+    """Raises UserError where the longest prompt, which may hold `shots`, and the budget exceed the model's context."""
     context, prompt = context_tokens(config), max(map(len, ids))
     if context is None or prompt + decoding.max_tokens <= context:
         return
     fix = f"pass --max-tokens {context - prompt} or less" if context > prompt else "take a model with more"
+    fix += ", or fewer --shots" if shots else ""
     raise UserError(
         f"{folder}: its context of {context} tokens is too short for a prompt of {prompt} of {benchmark.name} "
         f"and --max-tokens {decoding.max_tokens}; {fix}."

@@ -12,9 +12,10 @@ from eval.places import Place
 from eval.records import UserError
 from eval.report.conditions import labelled
 from eval.report.load import Evaluation
+from eval.report.ranking import changes_of
 
 KEY_PREFIX = re.compile(r"[0-9a-f]{4,16}")
-STEP_LABEL = re.compile(r"(.+) step (\d+)(?: \+ (\S+))?")
+STEP_LABEL = re.compile(r"(.+) step (\d+)(?: \+ (.+))?")
 MOST_CHOICES = 6
 
 
@@ -125,4 +126,4 @@ def _model_folder(evaluation: Evaluation) -> str:
 
 
 def _variant(evaluation: Evaluation) -> str:
-    return str(evaluation.summary.get("prompt_variant") or "")
+    return " + ".join(changes_of(evaluation.summary))

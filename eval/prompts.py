@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import sft_utils
+from eval import chat, shots
 from eval.records import PROMPT_VARIANTS, Problem, UserError
 
 # Rendered into the fingerprint: a change of template, BOS, EOS or tokenizer changes at least one of them.
@@ -27,6 +28,12 @@ DATE = "26 Jul 2024"  # Llama 3's own default
 # What a template can do wrong and `sft.py --allow` lets pass: to measure what the fault costs.
 FAULTS = ("boundary", "eos")
 
+# Between a few-shot example and what follows it. Training ends an example with EOS; a base model would take that for the
+# end of the whole text.
+BETWEEN = "\n\n"
+
+NOTHING: Mapping[str, Any] = {}
+
 
 def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
     """A dataset row as `sft_utils` takes it: the problem as the user's turn, the solution as the assistant's."""
@@ -36,22 +43,42 @@ def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
     return {"messages": turns}
 
 
-def generation_ids(example: dict[str, Any], tokenizer: Any, variant: str = "") -> list[int]:
-    """The prompt's token ids, BOS included, as training saw them; with a change of PROMPT_VARIANTS, as it did not."""
+def generation_ids(
+    example: dict[str, Any], tokenizer: Any, variant: str = "", examples: Sequence[Sequence[str]] = ()
+) -> list[int]:
+    """The prompt's token ids, BOS included, as training saw them; with a change of PROMPT_VARIANTS, as it did not.
+
+    `examples` are (problem, solution) pairs that stand before it.
+    """
     text = sft_utils.apply_chat_template(dict(example), tokenizer, "generation")["text"]
+    text = _after_examples(text, examples, tokenizer)
     ids = list(tokenizer(text + PROMPT_VARIANTS[variant]).input_ids)
     return ids[1:] if variant == "no-bos" and ids[0] == tokenizer.bos_token_id else ids
 
 
-def chat_ids(problem: str, tokenizer: Any) -> list[int]:
-    """The prompt's token ids by the tokenizer's own chat template, with INSTRUCTION after the problem."""
-    turn = {"role": "user", "content": f"{problem}\n\n{INSTRUCTION}"}
+def _after_examples(text: str, examples: Sequence[Sequence[str]], tokenizer: Any) -> str:
+    """`text` with `examples` before it, each as a whole training text without BOS and EOS; a BOS of `text` comes first."""
+    bos, eos = tokenizer.bos_token or "", tokenizer.eos_token or ""
+    rendered = (sft_utils.apply_chat_template(example_of(*pair), tokenizer, "sft")["text"] for pair in examples)
+    before = "".join(one.removeprefix(bos).removesuffix(eos).rstrip() + BETWEEN for one in rendered)
+    first = bos if text.startswith(bos) else ""
+    return str(first + before + text.removeprefix(bos))
+
+
+def chat_ids(problem: str, tokenizer: Any, more: Mapping[str, Any] = NOTHING) -> list[int]:
+    """The prompt's token ids by the tokenizer's own chat template, with INSTRUCTION after the problem.
+
+    `more` may hold "system" (a first turn), "shots" (whose examples are earlier turns) and "template_args". Raises
+    chat.TemplateFault.
+    """
+    pairs = [*more.get("shots", NOTHING).get("examples", ()), (problem, "")]
+    turns = [{"role": "system", "content": more["system"]}] if more.get("system") else []
+    for asked, solution in pairs:
+        turns.append({"role": "user", "content": f"{asked}\n\n{INSTRUCTION}"})
+        turns.append({"role": "assistant", "content": solution})
     # Templates that state a date would make yesterday's predictions irreproducible: theirs is fixed.
-    return list(
-        tokenizer.apply_chat_template(
-            [turn], add_generation_prompt=True, tokenize=True, return_dict=False, date_string=DATE
-        )
-    )
+    text = chat.render_chat(turns[:-1], tokenizer, {"date_string": DATE, **more.get("template_args", NOTHING)})
+    return list(tokenizer(text, add_special_tokens=False).input_ids)
 
 
 def rendered_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -137,19 +164,74 @@ def describe_variant(today: dict[str, Any], variant: str) -> dict[str, Any]:
     return today | {"fingerprint": f"{today['fingerprint']}+{variant}", "variant": variant}
 
 
-def describe_chat(tokenizer: Any, stop_token_ids: list[int]) -> dict[str, Any]:
-    """What `describe` gives, for the tokenizer's own chat template. Raises UserError where it has none."""
+def describe_shots(today: dict[str, Any], drawn: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    """The prompt `today` with the examples of `drawn` (see Shots.described) before each problem: another fingerprint."""
+    ids = generation_ids(example_of("{problem}"), tokenizer, today.get("variant", ""), drawn["examples"])
+    content = json.dumps([today["fingerprint"], ids])
+    return today | {
+        "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "template": tokenizer.decode(ids),
+        "shots": drawn,
+    }
+
+
+def describe_chat(tokenizer: Any, stop_token_ids: list[int], more: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+    """What `describe` gives, for the tokenizer's own chat template, asked with `more` (see `chat_ids`).
+
+    Raises UserError where there is no template, or where it fails, does not end, or leaves out what it was given.
+    """
     if not tokenizer.chat_template:
         raise UserError("--prompt tokenizer: this tokenizer has no chat template; use --prompt current.", exit_code=1)
+    chat.check_arguments(tokenizer, more.get("template_args", NOTHING))
     stops = sorted({tokenizer.eos_token_id, *stop_token_ids})
-    content = json.dumps([[chat_ids(problem, tokenizer) for problem, _ in PROBES], stops])
+    content = json.dumps([_checked_probes(tokenizer, more), stops])
     return {
         "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
-        "template": tokenizer.decode(chat_ids("{problem}", tokenizer)),
+        "template": tokenizer.decode(chat_ids("{problem}", tokenizer, more)),
         "stop_token_ids": stops,
         "next_problem": "",
         "chat": True,
-    }
+    } | dict(more)
+
+
+def _checked_probes(tokenizer: Any, more: Mapping[str, Any]) -> list[list[int]]:
+    """The probes' ids, after a look at what each part of `more` does to them."""
+    plain = _probe_ids(tokenizer, NOTHING, "use --prompt current")
+    if len({tuple(ids) for ids in plain}) < len(plain):
+        raise UserError("--prompt tokenizer: the chat template does not show the problem; use --prompt current.", 1)
+    for part, (option, turns) in {
+        "system": ("--system", "a system turn"),
+        "shots": ("--shots", "earlier turns"),
+    }.items():
+        if part in more:
+            found = _probe_ids(tokenizer, {part: more[part]}, f"it takes no such turns: leave out {option}")
+            if len({tuple(ids) for ids in (*plain, *found)}) < 2 * len(plain):
+                raise UserError(f"{option}: this chat template does not show {turns}; leave out {option}.")
+    return _probe_ids(tokenizer, more, "leave out --template-arg, or --system, or --shots") if more else plain
+
+
+def _probe_ids(tokenizer: Any, more: Mapping[str, Any], advice: str) -> list[list[int]]:
+    try:
+        return [chat_ids(problem, tokenizer, more) for problem, _ in PROBES]
+    except chat.TemplateFault as fault:
+        given = " and ".join(sorted(more)).replace("_", " ")
+        raise UserError(
+            f"--prompt tokenizer: the chat template fails{f' with {given}' if given else ''} ({fault}); {advice}.", 1
+        ) from None
+
+
+def changes_of(prompt: Mapping[str, Any]) -> dict[str, str]:
+    """What a prompt has beside its template, {short name: in full}: examples, a system turn, arguments of the template."""
+    found = {}
+    if drawn := prompt.get("shots"):
+        found[f"{drawn['count']}-shot"] = shots.words(drawn)
+    if system := prompt.get("system"):
+        digest = hashlib.sha256(str(system).encode()).hexdigest()[:12]
+        found["system prompt"] = f"system prompt of {len(system):,} characters (sha256 {digest})"
+    for name, value in (prompt.get("template_args") or {}).items():
+        told = f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        found[told] = told
+    return found
 
 
 def read_prompt_file(checkpoint: Path) -> dict[str, Any] | None:
@@ -187,6 +269,11 @@ def check_same(checkpoint: Path, today: dict[str, Any]) -> None:
 def prompt_ids(problems: Iterable[Problem], tokenizer: Any, prompt: dict[str, Any]) -> list[list[int]]:
     """Generation ids of every problem, in order; `prompt` is what one of the `describe` functions gave."""
     if prompt.get("chat"):
-        return [chat_ids(problem.problem, tokenizer) for problem in problems]
-    variant = prompt.get("variant", "")
-    return [generation_ids(example_of(problem.problem), tokenizer, variant) for problem in problems]
+        try:
+            return [chat_ids(problem.problem, tokenizer, prompt) for problem in problems]
+        except chat.TemplateFault as fault:
+            raise UserError(
+                f"--prompt tokenizer: the chat template fails ({fault}); use --prompt current.", 1
+            ) from None
+    variant, examples = prompt.get("variant", ""), prompt.get("shots", NOTHING).get("examples", ())
+    return [generation_ids(example_of(problem.problem), tokenizer, variant, examples) for problem in problems]

@@ -20,8 +20,9 @@ from eval.console import progress
 from eval.doubts import set_apart
 from eval.engines.base import Engine, Loaded, Prompt, Stops
 from eval.grading import grade_stored
-from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, longest, named, plan
+from eval.plan import Job, Options, choose_device, choose_engine, load_benchmarks, load_shots, longest, named, plan
 from eval.records import Benchmark, Completion, Prediction
+from eval.shots import Shots, note
 from eval.skips import Skipped, Skips
 from eval.summary import summarise
 
@@ -37,22 +38,23 @@ def evaluate(
     Everything is checked before the engine starts, and the engine starts only when something has to be decoded. With a
     list `skipped`, a checkpoint that is broken or locked joins that list instead of ending the call.
     """
-    engine, jobs, skips = prepare(names, options, skipped)
-    tell({job.benchmark.name: job.benchmark for job in jobs}.values(), console)
+    engine, jobs, skips = prepare(names, options, skipped, console)
     with closing(engine):
         yield from score(jobs, options, engine, console, skips)
 
 
 def prepare(
-    names: list[str], options: Options, skipped: list[Skipped] | None = None
+    names: list[str], options: Options, skipped: list[Skipped] | None, console: Console
 ) -> tuple[Engine, list[Job], Skips]:
     """The engine, not started, and what it will be asked. Raises UserError for whatever can be refused by now."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    tell(sets, console)
+    shots = told_shots(load_shots(sets, options), console)
     found = checkpoints.found(names)
     skips, jobs = Skips(skipped, several=len(found) > 1), []
     for folder, hub_id in found.items():
         with skips.around(hub_id or str(folder)):
-            jobs += plan(checkpoints.identify(folder, hub_id), sets, options, engine)
+            jobs += plan(checkpoints.identify(folder, hub_id), sets, options, engine, shots)
     if skipped is None:
         for job in jobs:
             with skips.around(job.checkpoint.name):
@@ -65,14 +67,22 @@ def watch(
 ) -> Iterator[dict[str, Any]]:
     """Yields what `evaluate` does, for each checkpoint of `run` as training finishes it, until training has ended."""
     engine, sets = choose_engine(options, choose_device(options.device)), load_benchmarks(options)
+    shots = told_shots(load_shots(sets, options), console)
     tell(sets, console)
     skips = Skips(skipped, several=True)
     with closing(engine):
         for folder in waited_for(run, console):
             jobs: list[Job] = []
             with skips.around(str(folder)):
-                jobs = plan(checkpoints.identify(folder), sets, options, engine)
+                jobs = plan(checkpoints.identify(folder), sets, options, engine, shots)
             yield from score(jobs, options, engine, console, skips)
+
+
+def told_shots(shots: dict[str, Shots], console: Console) -> dict[str, Shots]:
+    """`shots`, after a line for each benchmark that says what they are."""
+    for benchmark, drawn in shots.items():
+        console.print(note(drawn, benchmark), markup=False, soft_wrap=True)
+    return shots
 
 
 def tell(sets: Iterable[Benchmark], console: Console) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.prompts import changes_of
 from eval.records import Prediction
 from eval.samples import sampled_shares
 from eval.scores import DEFECTS
@@ -29,6 +30,7 @@ def summarise(
     correct = statuses.get("correct", 0)
     if statuses.total() != n or correct != sum(verdict.correct for verdict in verdicts.values()):
         raise AssertionError(f"{manifest['key']}: statuses {dict(statuses)} do not add up to {n} outputs")
+    changes = changes_of(manifest["prompt"])
     reasons = Counter(predictions[owner].finish_reason for owner in verdicts)
     summary = {
         "n": n,
@@ -48,6 +50,8 @@ def summarise(
         "samples": decoding["n_samples"],
         "repeat": decoding["repeat"],
         "prompt_variant": manifest["prompt"].get("variant", ""),
+        "asked": ", ".join(changes),
+        "asked_in_full": ", ".join(changes.values()),
     }
     return summary | (_sampled(verdicts) if decoding["n_samples"] > 1 else {})
 

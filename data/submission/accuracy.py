@@ -13,6 +13,7 @@ from data.submission.lint import Report
 from eval import checkpoints
 from eval.records import UserError
 from eval.report.load import Evaluation, load_evaluations
+from eval.report.ranking import changed_prompt
 from eval.store import read_object
 
 FIGURES = ("benchmark", "n", "strict", "normalized", "equivalent", "ci95", "truncated", "no_box", "grader")
@@ -55,7 +56,7 @@ def stated(wanted: str, reports: Path, report: Report) -> list[dict[str, Any]]:
 
 def is_meant(evaluation: Evaluation, wanted: str) -> bool:
     manifest, summary = evaluation.manifest, evaluation.summary
-    usual = not summary.get("repeat") and not summary.get("prompt_variant") and summary.get("limit") is None
+    usual = not summary.get("repeat") and not changed_prompt(summary) and summary.get("limit") is None
     known = {Path(place.folder) for place in evaluation.places if not place.hub}
     if not all(place.certain for place in evaluation.places):  # an earlier version stored the path as it was typed
         known.add(Path(str(manifest["checkpoint"]["path"])).resolve())

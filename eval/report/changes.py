@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eval.report.conditions import Section
-from eval.report.ranking import Row, best_row
+from eval.report.ranking import Row, best_row, changed_prompt
 from eval.scores import LEVELS, Graded, aligned
 from eval.stats import Paired, paired
 
@@ -61,7 +61,7 @@ def _neighbours(section: Section) -> Iterator[tuple[Row, Row]]:
         earlier = before if same_run else section.group.base
         if earlier is not None and earlier is not row:
             yield earlier, row
-        if not row.summary.get("prompt_variant"):
+        if not changed_prompt(row.summary):
             before = row
 
 

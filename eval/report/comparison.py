@@ -11,7 +11,7 @@ from rich.text import Text
 
 from eval.compare import FLIPS_SHOWN, Comparison, Flip, Side, more_problems, verdict
 from eval.console import print_table, printable
-from eval.report.ranking import join_words, limited, percent
+from eval.report.ranking import Row, join_words, limited, percent, seeds_sentences
 from eval.stats import Paired
 from eval.words import bounds, p_value, signed
 
@@ -27,6 +27,11 @@ def print_comparisons(
     for comparison in comparisons:
         console.print()
         _print_levels(comparison, console)
+        for letter, one in (("A", comparison.a), ("B", comparison.b)):
+            if asked := one.summary.get("asked_in_full"):
+                _line(console, f"{letter} was asked with {asked}.", "dim")
+            for sentence in seeds_sentences([Row(letter, one.summary)]):
+                _line(console, sentence, "dim")
         for letter, undecided in zip("AB", comparison.undecided, strict=True):
             if undecided:
                 _line(console, _left_out_sentence(letter, undecided, comparison), "bold red")
@@ -41,6 +46,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """The object --json shows for one benchmark; shares, intervals and differences lie in [-1, 1]."""
     sides = {
         letter: {"checkpoint": e.summary["checkpoint"], "key": e.folder.name, "undecided": dict(undecided)}
+        | ({"asked": e.summary["asked_in_full"]} if e.summary.get("asked") else {})
+        | {name: e.summary[name] for name in ("seeds", "seeds_sd") if name in e.summary}
         for letter, e, undecided in zip("ab", (comparison.a, comparison.b), comparison.undecided, strict=True)
     }
     return {

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from eval import shots
 from eval.doubts import doubts
 from eval.noise import noise_floor
 from eval.report.load import Evaluation, Summary
 from eval.report.ranking import Group, Naming, join_words, make_group, make_rows, naming_over, title
+from eval.report.seeds import fold_seeds, newest_members, without_seed
 from eval.scores import Graded, read_graded
 
 
@@ -23,7 +25,8 @@ class Section:
     `current` holds the newest evaluation of each checkpoint; `superseded` older ones of the same run and step, whose
     weights or prompt were others. `group` ranks the current ones by their verdicts, `graded`, which are by key. `note`
     tells sections of one benchmark apart. `noise` says how far repeated decodings differ, a sentence a repeated row,
-    and `doubts` which rows an earlier version may have got wrong. `naming` is that of all sections beside it.
+    and `doubts` which rows an earlier version may have got wrong. `naming` is that of all sections beside it. `seeds` has
+    the members of a row that is the mean of several, by its key.
     `id` is made of the conditions: the section keeps its address while evaluations are added.
     """
 
@@ -37,6 +40,16 @@ class Section:
     noise: tuple[str, ...]
     doubts: tuple[str, ...] = ()
     naming: Naming | None = None
+    seeds: Mapping[str, tuple[Evaluation, ...]] = field(default_factory=dict)
+
+    def members_of(self, summary: Summary) -> tuple[Evaluation, ...]:
+        """The evaluations behind a row: one, or one a seed, with figures of their own."""
+        return self.seeds.get(str(summary["key"])) or (self.evaluation_of(summary),)
+
+    @property
+    def members(self) -> list[Evaluation]:
+        """Those of all rows."""
+        return [member for evaluation in self.current for member in self.members_of(evaluation.summary)]
 
     def evaluation_of(self, summary: Summary) -> Evaluation:
         """The evaluation of a row."""
@@ -73,7 +86,7 @@ def make_sections(
 
 def naming_of(evaluations: Iterable[Evaluation]) -> Naming:
     """The naming under which a label means the same in all sections of these evaluations."""
-    return naming_over([[e.summary for e in _newest(same)] for same in _measured_alike(evaluations)])
+    return naming_over([[one[0].summary for one in _newest(same)] for same in _measured_alike(evaluations)])
 
 
 def labelled(evaluations: Iterable[Evaluation]) -> list[tuple[str, Evaluation]]:
@@ -81,7 +94,7 @@ def labelled(evaluations: Iterable[Evaluation]) -> list[tuple[str, Evaluation]]:
     evaluations = list(evaluations)
     naming, found = naming_of(evaluations), []
     for same in _measured_alike(evaluations):
-        current = _newest(same)
+        current = [one[0] for one in _newest(same)]
         rows = make_rows([evaluation.summary for evaluation in current], naming)
         found += [(row.label, next(e for e in current if e.summary is row.summary)) for row in rows]
     return found
@@ -89,13 +102,13 @@ def labelled(evaluations: Iterable[Evaluation]) -> list[tuple[str, Evaluation]]:
 
 def measured_with(section: Section) -> list[tuple[str, list[str]]]:
     """(what, its distinct values) over the section: more than one value means that rows differ in it."""
-    manifests = [evaluation.manifest for evaluation in section.current]
+    manifests = [evaluation.manifest for evaluation in section.members]
     benchmark = [f"{m['benchmark']['name']}, sha256 {m['benchmark']['sha256'][:12]}" for m in manifests]
     return [
         ("benchmark", _distinct(benchmark)),
         ("decoding", _distinct(_words(m["decoding"]) for m in manifests)),
         ("engine", _distinct(_words(m["engine"]) for m in manifests)),
-        ("prompt", _distinct(_words(m["prompt"]) for m in manifests)),
+        ("prompt", _distinct(_prompt_words(m["prompt"]) for m in manifests)),
         ("grader", _distinct(str(evaluation.summary["grader"]) for evaluation in section.current)),
         ("versions", _distinct(_words(m["versions"]) for m in manifests)),
         ("git commit", _distinct(m["git_commit"] or "none" for m in manifests)),
@@ -110,7 +123,7 @@ def conditions_of(evaluation: Evaluation) -> tuple[str, ...]:
         benchmark["name"],
         f"{benchmark['limit'] or 0:012}",  # sorts as a number, no limit first
         benchmark["sha256"],
-        json.dumps(evaluation.manifest["decoding"], sort_keys=True),
+        json.dumps(without_seed(evaluation.manifest["decoding"]), sort_keys=True),
         engine["name"],
         engine["version"],
     )
@@ -123,21 +136,25 @@ def _section(
     known: Mapping[str, Graded],
     naming: Naming,
 ) -> Section:
-    current = _newest(evaluations)
-    graded = {e.summary["key"]: known.get(e.folder.name) or _graded(e) for e in current}
+    members = _newest(evaluations)
+    folded = [fold_seeds(one, [known.get(e.folder.name) or _graded(e) for e in one]) for one in members]
+    current = tuple(evaluation for evaluation, _ in folded)
+    graded = {evaluation.summary["key"]: scores for evaluation, scores in folded}
+    seeds = {one[0].summary["key"]: one for one in members if len(one) > 1}
     group = make_group([evaluation.summary for evaluation in current], graded, naming)
     manifest = current[0].manifest
     return Section(
         id=hashlib.sha256(json.dumps(conditions_of(current[0])).encode()).hexdigest()[:12],
         title=title(group, manifest["benchmark"]["n"]),
-        note=f"{_words(manifest['decoding'])}; {_words(manifest['engine'])}" if ambiguous else "",
+        note=f"{_words(without_seed(manifest['decoding']))}; {_words(manifest['engine'])}" if ambiguous else "",
         group=group,
         graded=graded,
         current=current,
-        superseded=tuple(e for e in evaluations if not any(e is kept for kept in current)),
-        noise=tuple(_noise_sentences(group, current, graded, repeats)),
-        doubts=tuple(_doubt_sentences(group, current)),
+        superseded=tuple(e for e in evaluations if not any(e is kept for one in members for kept in one)),
+        noise=tuple(_noise_sentences(group, {one[0].summary["key"]: one for one in members}, known, repeats)),
+        doubts=tuple(_doubt_sentences(group, members)),
         naming=naming,
+        seeds=seeds,
     )
 
 
@@ -149,40 +166,40 @@ def _measured_alike(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]
     return [members[key] for key in sorted(members)]
 
 
-def _newest(evaluations: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
-    """The evaluation of each run, step and change of the prompt whose weights were seen there last."""
-    newest: dict[tuple[str, int | None, str], Evaluation] = {}
-    for evaluation in sorted(evaluations, key=lambda e: (_seen(e), e.folder.name)):
+def _newest(evaluations: Iterable[Evaluation]) -> list[tuple[Evaluation, ...]]:
+    """The evaluations of each run, step and way to ask whose weights were seen there last: one, or one a seed."""
+    same: dict[tuple[object, ...], list[Evaluation]] = {}
+    for evaluation in sorted(evaluations, key=lambda e: (e.seen, e.folder.name)):
         summary = evaluation.summary
-        newest[summary["run"], summary["step"], summary.get("prompt_variant", "")] = evaluation
-    return tuple(newest.values())
-
-
-def _seen(evaluation: Evaluation) -> str:
-    return evaluation.places[0].seen if evaluation.places else str(evaluation.manifest["created"])
+        asked = summary.get("asked_in_full", ""), summary.get("prompt_variant", "")
+        same.setdefault((summary["run"], summary["step"], *asked), []).append(evaluation)
+    return [newest_members(one) for one in same.values()]
 
 
 def _noise_sentences(
     group: Group,
-    current: Sequence[Evaluation],
-    graded: Mapping[str, Graded],
+    members: Mapping[str, tuple[Evaluation, ...]],
+    known: Mapping[str, Graded],
     repeats: Mapping[str, list[Evaluation]],
 ) -> Iterator[str]:
     if not repeats:
         return
-    keys = {evaluation.summary["key"]: evaluation for evaluation in current}
     for row in group.rows:
-        if again := repeats.get(_without_repeat(keys[row.summary["key"]])):
-            floor = noise_floor([graded[row.summary["key"]], *map(_graded, again)])
-            yield f"Noise floor of {row.label}: {floor}."
+        of_row = members[row.summary["key"]]
+        for one in of_row:
+            if again := repeats.get(_without_repeat(one)):
+                floor = noise_floor([known.get(one.folder.name) or _graded(one), *map(_graded, again)])
+                which = f", seed {one.manifest['decoding']['seed']}" if len(of_row) > 1 else ""
+                yield f"Noise floor of {row.label}{which}: {floor}."
 
 
-def _doubt_sentences(group: Group, current: Sequence[Evaluation]) -> Iterator[str]:
+def _doubt_sentences(group: Group, members: Sequence[tuple[Evaluation, ...]]) -> Iterator[str]:
     """One sentence for each reason, with the rows that it is about."""
-    reasons = doubts(current[0].folder.parent, [(e.manifest, e.summary) for e in current])
-    keys = {e.summary["key"]: reason for e, reason in zip(current, reasons, strict=True) if reason}
-    for reason in dict.fromkeys(keys.values()):
-        labels = [row.label for row in group.rows if keys.get(row.summary["key"]) == reason]
+    every = [(one[0].summary["key"], evaluation) for one in members for evaluation in one]
+    reasons = doubts(every[0][1].folder.parent, [(e.manifest, e.summary) for _, e in every])
+    doubtful = {(key, reason) for (key, _), reason in zip(every, reasons, strict=True) if reason}
+    for reason in sorted({reason for _, reason in doubtful}):
+        labels = [row.label for row in group.rows if (row.summary["key"], reason) in doubtful]
         yield f"May be wrong, because {reason}: {join_words(labels)}. Score again with the same command."
 
 
@@ -209,6 +226,12 @@ def _words(settings: dict[str, Any]) -> str:
     """{"name": "vllm", "max_tokens": 512} as "name vllm, max tokens 512"; empty values are left out."""
     stated = {name: value for name, value in settings.items() if value not in (None, "", [], {})}
     return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in stated.items())
+
+
+def _prompt_words(prompt: dict[str, Any]) -> str:
+    """The examples stand in the template already, so their source is enough."""
+    drawn = prompt.get("shots")
+    return _words(prompt | ({"shots": shots.words(drawn)} if drawn else {}))
 
 
 def _word(value: object) -> str:

@@ -57,10 +57,14 @@ def write_summary(sections: Iterable[Section], folder: Path) -> list[Path]:
 def write_csv(sections: Iterable[Section], folder: Path) -> list[Path]:
     """summaries.csv, one line an evaluation, and items.csv, one line an output without the long texts."""
     sections = list(sections)
-    rows = (
-        _summary(section.evaluation_of(row.summary), row.label) for section in sections for row in section.group.rows
-    )
-    first = _write_table(folder / "summaries.csv", ({k: v for k, v in row.items() if _is_plain(v)} for row in rows))
+    rows = [
+        {k: v for k, v in _summary(section.evaluation_of(row.summary), row.label).items() if _is_plain(v)}
+        for section in sections
+        for row in section.group.rows
+    ]
+    # The first row gives the columns, and older evaluations have fewer.
+    columns: dict[str, Any] = dict.fromkeys(name for row in rows for name in row)
+    first = _write_table(folder / "summaries.csv", (columns | row for row in rows))
     short = ({k: v for k, v in row.items() if k not in TEXTS} for batch in item_batches(sections) for row in batch)
     return [first, _write_table(folder / "items.csv", short)]
 
@@ -97,8 +101,8 @@ def item_batches(sections: Iterable[Section]) -> Iterator[list[dict[str, Any]]]:
     for section in sections:
         problems = load_problems(problems_file(section.current[0]))
         for row in section.group.rows:
-            evaluation = section.evaluation_of(row.summary)
-            yield [_row(evaluation, item, problems[item.position]) for item in load_items(evaluation, problems)]
+            for evaluation in section.members_of(row.summary):
+                yield [_row(evaluation, item, problems[item.position]) for item in load_items(evaluation, problems)]
 
 
 def _row(evaluation: Evaluation, item: Item, problem: Mapping[str, Any]) -> dict[str, Any]:

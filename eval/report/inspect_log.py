@@ -34,12 +34,12 @@ def write_logs(sections: Iterable[Section], folder: Path) -> list[Path]:
     for section in sections:
         problems = load_problems(problems_file(section.current[0]))
         for row in section.group.rows:
-            evaluation = section.evaluation_of(row.summary)
-            name = re.sub(r"[^\w.-]+", "-", f"{row.label}_{section.group.benchmark}_{evaluation.folder.name}")
-            path = folder / "inspect" / f"{name}.eval"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_eval_log(_log(evaluation, problems), str(path))
-            paths.append(path)
+            for evaluation in section.members_of(row.summary):
+                name = re.sub(r"[^\w.-]+", "-", f"{row.label}_{section.group.benchmark}_{evaluation.folder.name}")
+                path = folder / "inspect" / f"{name}.eval"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_eval_log(_log(evaluation, problems), str(path))
+                paths.append(path)
     return paths
 
 

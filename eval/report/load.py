@@ -38,6 +38,11 @@ class Evaluation:
     summary: dict[str, Any]
     places: tuple[Place, ...] = ()
 
+    @property
+    def seen(self) -> str:
+        """When its weights were last known to be where they are shown, as an ISO moment."""
+        return self.places[0].seen if self.places else str(self.manifest["created"])
+
 
 @dataclass(frozen=True)
 class Unfinished:

@@ -14,7 +14,7 @@ from rich.text import Text
 from eval.console import print_table
 from eval.report.conditions import Section
 from eval.report.load import Summary
-from eval.report.ranking import join_words, make_group, percent, shortened, undecided
+from eval.report.ranking import changes_of, join_words, make_group, percent, shortened, undecided
 from eval.stats import macro_mean
 
 MIXED = "These benchmarks were measured with different decodings or engines: each column is alike in itself."
@@ -139,7 +139,7 @@ def _overview(sections: Sequence[Section], known: Sequence[Section], note: str) 
         for row in section.group.rows:
             by_model.setdefault(_model(section, row.summary), {})[place] = row.summary
     first = {id(summaries[min(summaries)]): summaries for summaries in by_model.values()}
-    group = make_group([summaries[min(summaries)] for summaries in by_model.values()])
+    group = make_group([summaries[min(summaries)] for summaries in by_model.values()], naming=sections[0].naming)
     lines = [_line(row.label, first[id(row.summary)], len(sections)) for row in group.rows]
     steps = {row.label for row in group.candidates}
     best = max((line.mean[0] for line in lines if line.mean and line.label in steps), default=None)
@@ -151,7 +151,7 @@ def _overview(sections: Sequence[Section], known: Sequence[Section], note: str) 
 def _model(section: Section, summary: Summary) -> tuple[Any, ...]:
     """What makes two evaluations of different benchmarks those of one model."""
     weights = section.evaluation_of(summary).manifest["checkpoint"].get("weights_sha")
-    return summary["run"], summary["step"], summary.get("prompt_variant", ""), weights
+    return summary["run"], summary["step"], *changes_of(summary), weights
 
 
 def _line(label: str, summaries: dict[int, Summary], benchmarks: int) -> Line:

@@ -28,6 +28,7 @@ from eval.report.load import Evaluation, load_evaluations, load_unfinished
 from eval.report.look import render, replace_file
 from eval.report.overview import cells as overview_cells
 from eval.report.overview import make_overviews
+from eval.report.seeds import merge_columns
 from eval.report.tables import COLUMNS, markdown_overviews, markdown_table, table_cells
 from eval.report.views import View, breakdowns, classes_of, make_view, strict_points
 from eval.scores import Graded
@@ -125,8 +126,12 @@ def _write_section(reports_dir: Path, section: Section, columns: Mapping[str, Co
     by_key = {section.key_of(row.summary): columns[section.key_of(row.summary)] for row in section.group.rows}
     write_answers(folder, by_key, len(problems))
     write_data(folder / "pairs.js", f"{section.id}/pairs", pairs(section))
-    view = make_view(section, by_key, problems)
-    for evaluation in (*section.current, *section.superseded):
+    merged = {
+        section.key_of(row.summary): merge_columns([columns[e.folder.name] for e in section.members_of(row.summary)])
+        for row in section.group.rows
+    }
+    view = make_view(section, merged, problems)
+    for evaluation in (*section.members, *section.superseded):
         page = _evaluation_page(view, evaluation, columns[evaluation.folder.name], problems)
         replace_file(evaluation.folder / "index.html", page)
     return view
@@ -137,8 +142,10 @@ def _evaluation_page(
 ) -> str:
     # A superseded evaluation has no row in the section: it is labelled as if it stood alone.
     rows = (*view.section.group.rows, *ranking.make_group([evaluation.summary], naming=view.section.naming).rows)
-    row = next(row for row in rows if row.summary is evaluation.summary)
-    tallies = view.classes.get(evaluation.summary["key"]) or classes_of(columns)
+    key = evaluation.folder.name
+    of_seeds = {member.folder.name: place for place, one in view.section.seeds.items() for member in one}
+    row = next(r for r in rows if r.summary is evaluation.summary or of_seeds.get(key) == r.summary["key"])
+    tallies = classes_of(columns) if key in of_seeds else view.classes.get(key) or classes_of(columns)
     change = view.changes.get(evaluation.summary["key"]) if row in view.section.group.rows else None
     return render(
         "evaluation.html.j2",
@@ -150,7 +157,12 @@ def _evaluation_page(
         row=row,
         change=change,
         before=next((r for r in rows if change and r.summary["key"] == change.before), None),
-        sentences=ranking.sampled_sentences_of(row),
+        sentences=(
+            *ranking.sampled_sentences_of(row),
+            *ranking.seeds_sentences([row]),
+            *ranking.asked_sentences([row]),
+        ),
+        seed=evaluation.manifest["decoding"]["seed"] if key in of_seeds else None,
         tallies=tallies.values(),
         numbers={kind: [columns.positions[place] + 1 for place in one.examples] for kind, one in tallies.items()},
         strict_points=strict_points(evaluation.summary),

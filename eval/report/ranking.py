@@ -93,12 +93,12 @@ class Group:
     @property
     def samples(self) -> int:
         """Outputs of one problem, of the row that has most."""
-        return max(int(row.summary.get("samples") or 1) for row in self.rows)
+        return max(_outputs_a_problem(row.summary) for row in self.rows)
 
     @property
     def problems(self) -> int:
         """Problems of the row that has fewest graded outputs."""
-        return min(int(row.summary["n"]) // int(row.summary.get("samples") or 1) for row in self.rows)
+        return min(int(row.summary["n"]) // _outputs_a_problem(row.summary) for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -280,6 +280,36 @@ def standing_sentences(group: Group) -> list[str]:
     return [*filter(None, sentences), *sampled_sentences(group)]
 
 
+def asked_sentences(rows: Sequence[Row]) -> list[str]:
+    """For each way of asking that has more than the template, one sentence with what it is in full."""
+    told = dict.fromkeys(str(row.summary["asked_in_full"]) for row in rows if row.summary.get("asked"))
+    return [f"Asked with {printable(one)}." for one in told]
+
+
+def seeds_sentences(rows: Sequence[Row]) -> list[str]:
+    """For each row that is the mean of several decoding seeds: what each gave, and the spread between them."""
+    sentences = []
+    for row in rows:
+        if seeds := row.summary.get("seeds"):
+            shares = [f"{percent(one['equivalent'])} (seed {one['seed']})" for one in seeds]
+            spread = f"{100 * row.summary['seeds_sd']:.1f} points"
+            sentences.append(
+                f"{row.label} is the mean of {len(seeds)} seeds: {join_words(shortened(shares))}; standard deviation between "
+                f"seeds {spread}. Its interval is over problems, each scored by its mean over seeds."
+            )
+    return sentences
+
+
+def changed_prompt(summary: Summary) -> bool:
+    """Whether the evaluation asks otherwise than by the template alone: an experiment on the model, not its score."""
+    return bool(changes_of(summary))
+
+
+def changes_of(summary: Summary) -> list[str]:
+    """How the evaluation asks otherwise, as labels say it: "4-shot", a change of PROMPT_VARIANTS."""
+    return [str(summary[name]) for name in ("asked", "prompt_variant") if summary.get(name)]
+
+
 def sampled_sentences(group: Group) -> list[str]:
     """For each row of several samples a problem: pass@k for every k, and what a majority vote gives."""
     return [sentence for row in group.rows for sentence in sampled_sentences_of(row)]
@@ -398,15 +428,23 @@ def _what_shows(scores: Scores) -> tuple[int, tuple[float, float], tuple[float, 
 def _base_of(summaries: Sequence[Summary]) -> Summary | None:
     runs = {s["run"] for s in summaries if s["step"] is not None}
     outside = [s for s in summaries if s["step"] is None and s["run"] not in runs and not s.get("prompt_variant")]
+    # A base model that was asked with examples only is the baseline all the same; asked both ways, the plain prompt is.
+    outside = [s for s in outside if not s.get("asked")] or outside
     return outside[0] if runs and len(outside) == 1 else None
 
 
 def _label(summary: Summary, naming: Naming, is_base: bool) -> str:
-    if variant := summary.get("prompt_variant"):
-        return f"{_label({**summary, 'prompt_variant': ''}, naming, is_base)} + {variant}"
+    if changes := changes_of(summary):
+        plain = _label({**summary, "asked": "", "prompt_variant": ""}, naming, is_base)
+        return " + ".join([plain, *(printable(change) for change in changes)])
     if is_base and summary["run"] == naming.base:
         return "base"
     run = printable(summary["run"])
     if summary["step"] is None:
         return run
     return f"{run} step {summary['step']}" if naming.several_runs else f"step {summary['step']}"
+
+
+def _outputs_a_problem(summary: Summary) -> int:
+    """Samples times seeds: outputs of one problem are alike, so they are no problems of their own."""
+    return int(summary.get("samples") or 1) * len(summary.get("seeds") or [0])

@@ -14,6 +14,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter  # type
 from eval.names import printable_parts
 from eval.report.conditions import Section
 from eval.report.load import Evaluation, weights_folder
+from eval.report.ranking import changed_prompt
 
 SHARES = ("equivalent", "normalized", "strict", "truncated", "no_box")
 OURS = "accuracy"  # the folder under <run>/runs, where training's own event files are
@@ -28,7 +29,7 @@ def write_scalars(sections: Iterable[Section], folder: Path) -> list[Path]:
     for section in sections:
         name = section.title.replace("/", "_") + (f" ({section.id[:4]})" if section.note else "")
         for row in section.group.checkpoints:
-            if not row.summary.get("prompt_variant"):
+            if not changed_prompt(row.summary):
                 evaluation = section.evaluation_of(row.summary)
                 points.setdefault(_place(evaluation, folder), []).append((name, evaluation))
     for place, members in points.items():

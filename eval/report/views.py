@@ -85,13 +85,14 @@ def make_view(section: Section, columns: Mapping[str, Columns], problems: Sequen
 
 
 def section_sentences(section: Section) -> list[str]:
-    """What belongs under a section's table: standing, samples, what ran on, and the noise floor."""
-    return [
+    """What belongs under a section's table: standing, samples, prompts, what ran on, noise floor, and what may be wrong."""
+    rows = section.group.rows
+    standing = [
         *ranking.standing_sentences(section.group),
-        *ran_on_sentences(section.group.rows),
-        *section.noise,
-        *section.doubts,
+        *ranking.seeds_sentences(rows),
+        *ranking.asked_sentences(rows),
     ]
+    return [*standing, *ran_on_sentences(rows), *section.noise, *section.doubts]
 
 
 def ran_on_sentences(rows: Sequence[Row]) -> list[str]:

@@ -49,6 +49,9 @@ DOCUMENTED += [
     "maj_at_k",
     "prompt_variant",
     "noise",
+    "asked",
+    "seeds",
+    "seeds_sd",
 ]
 
 GOOD_LINE = '{"id": "p0", "problem": "2 + 2?", "answer": "4"}\n'
@@ -297,6 +300,8 @@ def test_every_option_of_run_reaches_the_evaluation(
         "--actors=3",
         "--skip-broken",
     ]
+    (place / "shots.jsonl").write_text(r'{"problem": "5 + 5?", "solution": "So \\boxed{10}"}')
+    others += ["--shots=1", "--shots-from=shots.jsonl", "--shots-seed=4"]
     assert cli(*run_on("run/checkpoint-3", "sums", *sampling, *others)).code == 0
     sampled = {"max_tokens": 32, "temperature": 0.7, "top_p": 0.9, "n_samples": 2, "seed": 3}
     assert vars(seen.pop("decoding")) == sampled | {"stop_at_problem": False, "repeat": 0, "max_batch": None}
@@ -311,6 +316,12 @@ def test_every_option_of_run_reaches_the_evaluation(
         "device": "cpu",
         "prompt": "current",
         "prompt_variant": "space",
+        "shots": 1,
+        "shots_from": Path("shots.jsonl"),
+        "shots_seed": 4,
+        "system": "",
+        "template_args": {},
+        "seeds": (),
         "repeats": 1,
         "tensor_parallel": 2,
         "actors": 3,
