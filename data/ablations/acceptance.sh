@@ -3,7 +3,7 @@
 #
 # Clean against damaged data, two seeds each, on the demo's held-out word problems. All of it is made here: the model out
 # of a package of the lock, the rows from a seed. The damaged arms must rank below the clean one. docs/ablations.md says
-# what two CPU cores took; SEEDS=0 TOKENS=200 LIMIT=4 ENGINE=hf shows in a few minutes that it runs.
+# what two CPU cores took; SEEDS=0 TOKENS=200 LIMIT=4 ENGINE=hf runs all of it small, to see that it works.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
