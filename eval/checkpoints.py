@@ -6,8 +6,11 @@ import difflib
 import hashlib
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +48,21 @@ def resolve(names: Iterable[str]) -> list[Checkpoint]:
 def found(names: Iterable[str]) -> dict[Path, str | None]:
     """The model folders behind names, none twice however it is spelled -> the hub id that one is the copy of, or None."""
     hub_ids: dict[Path, tuple[Path, str | None]] = {}
-    for name in names:
+    for name in (part for argument in names for part in split_list(argument)):
         for folder in find(name):
             hub_ids.setdefault(absolute_folder(folder), (folder, name if is_hub_id(name) else None))
     return dict(hub_ids.values())
+
+
+def split_list(name: str) -> list[str]:
+    """The names in one argument, as `make eval CKPT="a b/*"` passes its list on; a name that is there is one, whatever it holds."""
+    if Path(name).exists():
+        return [name]
+    with suppress(ValueError):  # a quotation mark that is not closed
+        parts = [path for part in shlex.split(name) for path in sorted(glob(part)) or [part]]  # noqa: PTH207 - absolute patterns too
+        if parts and all(Path(part).exists() or is_hub_id(part) for part in parts):
+            return parts
+    return [name]
 
 
 def absolute_folder(folder: Path) -> Path:

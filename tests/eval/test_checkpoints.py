@@ -19,6 +19,7 @@ from eval.checkpoints import (
     find,
     identify,
     resolve,
+    split_list,
     stored_shapes,
     weight_files,
     weights_sha,
@@ -331,3 +332,23 @@ def test_what_the_model_computes_is_told_from_labels(byte_llama: Path, tmp_path:
     shutil.copytree(byte_llama, other)
     change_config(other, **changes)
     assert (computation_of(other) == computation_of(byte_llama)) == (changes in LABELS)
+
+
+def test_a_list_in_one_argument_is_taken_apart_unless_it_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make eval CKPT="a b"` hands its variable over letter for letter."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/one", "runs/two", "my model", "it's"):
+        (tmp_path / name).mkdir(parents=True)
+    cases = {
+        "runs/one runs/two": ["runs/one", "runs/two"],
+        "runs/*": ["runs/one", "runs/two"],
+        "'my model' runs/one owner/model": ["my model", "runs/one", "owner/model"],
+        "my model": ["my model"],
+        "it's": ["it's"],
+        "runs/one runs/three": ["runs/one runs/three"],  # named whole in what follows
+        "$(touch x)": ["$(touch x)"],
+        "": [""],
+    }
+    assert {name: split_list(name) for name in cases} == cases
