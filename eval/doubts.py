@@ -65,7 +65,7 @@ def _place(manifest: Manifest) -> str:
 
 def _stream(manifest: Manifest) -> str:
     decoding = manifest["decoding"]
-    if not decoding["temperature"] or decoding.get("draws") == RULE:
+    if not decoding.get("temperature") or decoding.get("draws") == RULE:
         return ""
     return "samples of all problems shared one random stream, so the interval is too narrow"
 
