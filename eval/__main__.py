@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from eval.skips import Skipped
 
 FLIPS_SHOWN = 20
+LEAST_TEMPERATURE = 0.01
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -332,9 +333,7 @@ def _options(args: argparse.Namespace) -> Options:
         raise UserError("--prompt-variant changes the prompt of sft_utils.py; leave it out with --prompt tokenizer.")
     return Options(
         benchmarks=split_names(args.benchmark),
-        decoding=Decoding(
-            args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed, args.stop == "problem"
-        ),
+        decoding=_decoding(args),
         reports=args.reports,
         benchmarks_dir=args.benchmarks_dir,
         limit=args.limit,
@@ -353,6 +352,18 @@ def _options(args: argparse.Namespace) -> Options:
         actors=args.actors,
         workers=args.workers,
     )
+
+
+def _decoding(args: argparse.Namespace) -> Decoding:
+    """Greedy decoding draws nothing, so it is the same with any seed and nucleus: one key."""
+    stop = args.stop == "problem"
+    if args.temperature == 0:
+        return Decoding(args.max_tokens, n_samples=args.n_samples, stop_at_problem=stop)
+    if args.temperature < LEAST_TEMPERATURE:
+        raise UserError(
+            f"--temperature {args.temperature:g} is greedy but for rounding; pass 0, or {LEAST_TEMPERATURE} or more."
+        )
+    return Decoding(args.max_tokens, args.temperature, args.top_p, args.n_samples, args.seed, stop)
 
 
 def check_seeds(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from eval.weights import check_values
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MERGED = "merged"  # <run>/merged/checkpoint-<step>: of the size of the whole model, and made again where it is removed
-ORIGIN = "merged_from.json"
+ORIGIN, BASE = "merged_from.json", "base model"  # the file, and its key for the base's digest
 OF_THE_MODEL = ("config.json", "generation_config.json", "model.safetensors.index.json", ORIGIN)  # made by merging
 PREFIX = "base_model.model."  # of every tensor that peft saves
 
@@ -68,13 +69,19 @@ def merged_folder(folder: Path) -> Path:
 
 
 def merged_copy(folder: Path) -> Path | None:
-    """The merged model of the adapter as it is now, where it has been made."""
+    """The merged model of the adapter and the base model as they are now, where it has been made.
+
+    A base that is gone, or that an earlier version did not note, is taken to be the one that was merged.
+    """
     target = merged_folder(folder)
     try:
-        current = (target / ORIGIN).read_text(encoding="utf-8") == _origin(folder)
-    except (OSError, ValueError):
+        noted = json.loads((target / ORIGIN).read_text(encoding="utf-8"))
+        base = _base_digest(folder)
+        same_base = not base or noted.get(BASE, base) == base
+        same = same_base and all(noted.get(name) == digest for name, digest in _own_digests(folder).items())
+    except (OSError, ValueError, AttributeError):
         return None
-    return target if current else None
+    return target if same else None
 
 
 def merge(folder: Path) -> Path:
@@ -91,7 +98,8 @@ def merge(folder: Path) -> Path:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         _write_merged(folder, partial)
-        (partial / ORIGIN).write_text(_origin(folder), encoding="utf-8")
+        origin = _own_digests(folder) | {BASE: _base_digest(folder)}
+        (partial / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
     finally:
@@ -124,9 +132,27 @@ def find_base(base: str, folder: Path) -> str:
     return str(next((path for path in above if (path / "config.json").is_file()), base))
 
 
-def _origin(folder: Path) -> str:
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / CONFIG, folder / WEIGHTS)}
-    return json.dumps(digests, indent=1) + "\n"
+def _own_digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / CONFIG, folder / WEIGHTS)}
+
+
+def _base_digest(folder: Path) -> str:
+    """sha256 (hex) of the base model's config and weights; "" where it is not in a folder here."""
+    base = Path(find_base(read_config(folder)["base_model_name_or_path"], folder))
+    files = [base / "config.json", *sorted(base.glob("*.safetensors"))]
+    if not all(path.is_file() for path in files):
+        return ""
+    return _digest_of_files(tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files))
+
+
+@cache
+def _digest_of_files(files: tuple[tuple[str, int, int], ...]) -> str:
+    """By names, sizes and times: the base is the same for all checkpoints of a run."""
+    digests = []
+    for name, *_ in files:
+        with Path(name).open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _write_merged(folder: Path, partial: Path) -> None:
@@ -153,7 +179,7 @@ def _copy_notes(folder: Path, merged: Path) -> None:
 
 
 def _load_base(base: str, folder: Path) -> Any:
-    """The base model. Raises UserError where it cannot be loaded, or is quantized: LoRA merges into whole numbers of bits."""
+    """The base model. Raises UserError where it cannot be loaded, or is quantized: LoRA can only be merged into unquantized weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     place = find_base(base, folder)

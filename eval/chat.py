@@ -21,6 +21,8 @@ MEMORY_BYTES = 1 << 30
 LONGEST_TEXT = 1_000_000  # characters: more than any context holds
 # What every template may read without being told.
 GIVEN = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"}
+CONSTANTS = {"True": True, "False": False, "None": None}
+SWITCHES = {"true", "false", "none", "null", "yes", "no", "on", "off"}
 GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 Turns = Sequence[Mapping[str, str]]
@@ -81,9 +83,21 @@ def parse_argument(text: str) -> tuple[str, Any]:
     try:
         parsed = json.loads(value, parse_constant=lambda constant: constant)
     except (ValueError, RecursionError):
-        return name, value
+        return name, read_constant(value)
     check_text(json.dumps(parsed, ensure_ascii=False))
     return name, parsed
+
+
+def read_constant(value: str) -> str | bool | None:
+    """Text, or the constant that is meant by Python's spelling, as model cards write it. Raises ValueError for other ones.
+
+    Any text is true to a template, `no` too.
+    """
+    if value in CONSTANTS:
+        return CONSTANTS[value]
+    if value.strip().casefold() in SWITCHES:
+        raise ValueError(f"{value!r} would be a text, which a template takes for true; write true or false")
+    return value
 
 
 def check_text(text: str) -> str:

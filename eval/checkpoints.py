@@ -164,7 +164,10 @@ def stop_token_ids(folder: Path) -> list[int]:
         stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path} is half written or damaged ({error!r}); save again, or delete it.", 1) from None
-    return [stops] if isinstance(stops, int) else list(stops or [])
+    found = [stops] if type(stops) is int else stops or []
+    if not isinstance(found, list) or not all(type(stop) is int for stop in found):
+        raise UserError(f"{path}: eos_token_id is {stops!r}; write the id of a token, or a list of ids.", 1)
+    return found
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -193,6 +196,13 @@ def check_complete(folder: Path, implied: Shapes | None = None) -> None:
     if not (folder / "config.json").is_file():
         raise UserError(
             f"{folder} has no config.json, so it is no model; pass a folder that training finished writing.", 1
+        )
+    parts = [path.name for path in weight_files(folder)]
+    if len(parts) > 1 and "model.safetensors" not in parts and not (folder / "model.safetensors.index.json").is_file():
+        raise UserError(
+            f"{folder} holds {len(parts)} parts of the weights ({parts[0]}, …) but no model.safetensors.index.json, which says "
+            "what is in which; copy it, too, or save again.",
+            1,
         )
     found = stored_shapes(folder)
     if not found:

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eval import store
 from eval.engines.draws import RULE
+from eval.places import places_of
+from eval.records import UserError
 
 Manifest = Mapping[str, Any]
 
 # What an engine compares before it exchanges weights only. Manifests without this are of engines that left out the config.
 SWAP_CHECKS = ["shapes", "config", "tokenizer"]
-# Of generation_config.json, what the engine hf has always set itself, or what changes no token.
-HARMLESS = {
-    *("bos_token_id", "eos_token_id", "pad_token_id", "do_sample", "temperature", "top_p", "top_k"),
-    *("transformers_version", "_from_model_config", "max_length", "max_new_tokens", "use_cache"),
+# What `generate` would take from a model's own files, with the values that change no token; None, False and empty never do.
+WISHES: dict[str, float] = {
+    **dict.fromkeys(("repetition_penalty", "encoder_repetition_penalty", "length_penalty", "typical_p"), 1.0),
+    **dict.fromkeys(("num_beams", "num_beam_groups", "num_return_sequences"), 1),
+    **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "min_length", "min_new_tokens"), 0),
+    **dict.fromkeys(("diversity_penalty", "epsilon_cutoff", "eta_cutoff", "min_p", "top_h"), 0),
+    **dict.fromkeys(("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "sequence_bias"), 0),
+    **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "forced_decoder_ids"), 0),
+    **dict.fromkeys(("exponential_decay_length_penalty", "renormalize_logits", "remove_invalid_values"), 0),
+    **dict.fromkeys(("stop_strings", "max_time", "watermarking_config", "penalty_alpha"), 0),
+    **dict.fromkeys(("prompt_lookup_num_tokens", "dola_layers", "early_stopping", "guidance_scale"), 1),
 }
+NOTHING: tuple[object, ...] = (None, False, "", [], {})
 WHOLE, HALF_A_MS = 0.99, 0.0005  # of an evaluation's tokens, decoded in one call; seconds are stored to the millisecond
 
 
@@ -31,7 +42,10 @@ def doubts(reports: Path, evaluations: Iterable[tuple[Manifest, Mapping[str, Any
     rows = list(evaluations)
     unmarked = any("swap_checks" not in manifest for manifest, _ in rows)
     places = places_by_command(reports) if unmarked else {}
-    return [_stream(manifest) or _wishes(manifest) or _swapped(manifest, summary, places) for manifest, summary in rows]
+    return [
+        _stream(manifest) or _wishes(manifest, reports) or _swapped(manifest, summary, places)
+        for manifest, summary in rows
+    ]
 
 
 def set_apart(manifest: dict[str, Any], reports: Path) -> dict[str, Any]:
@@ -39,7 +53,7 @@ def set_apart(manifest: dict[str, Any], reports: Path) -> dict[str, Any]:
     folder = reports / str(manifest["key"])
     if not (folder / "predictions.jsonl").is_file():
         return manifest
-    stored = store.read_object(folder / "manifest.json")
+    stored = store.read_manifest(folder)
     finished = (folder / "DONE").is_file()
     summary = store.read_object(folder / "summary.json") if finished else {}
     if "swap_checks" in stored or not _swapped(stored, summary, places_by_command(reports)):
@@ -52,8 +66,9 @@ def places_by_command(reports: Path) -> dict[str, set[str]]:
     """The folders of runs, or of single models, that each command has evaluated."""
     places: dict[str, set[str]] = {}
     for path in reports.glob("*/manifest.json"):
-        manifest = store.read_object(path)
-        places.setdefault(str(manifest.get("command")), set()).add(_place(manifest))
+        with suppress(UserError, KeyError, TypeError):  # of a damaged one nothing is known
+            manifest = store.read_object(path)
+            places.setdefault(str(manifest.get("command")), set()).add(_place(manifest))
     return places
 
 
@@ -70,16 +85,23 @@ def _stream(manifest: Manifest) -> str:
     return "samples of all problems shared one random stream, so the interval is too narrow"
 
 
-def _wishes(manifest: Manifest) -> str:
+def _wishes(manifest: Manifest, reports: Path) -> str:
     engine = manifest["engine"]
     if engine["name"] != "hf" or engine["version"].endswith("+explicit"):
         return ""
-    path = Path(manifest["checkpoint"]["path"]) / "generation_config.json"
+    places = places_of(reports / str(manifest["key"]), manifest)
+    here = next(
+        (folder for place in places if (folder := Path(place.folder)) and (folder / "config.json").is_file()), None
+    )
+    if here is None:
+        return "it obeyed what the model's own files ask of decoding, and they are not where they were"
+    own = here / "generation_config.json"
     try:
-        wished = sorted(set(json.loads(path.read_text(encoding="utf-8"))) - HARMLESS)
+        stated = json.loads((own if own.is_file() else here / "config.json").read_text(encoding="utf-8"))
+        wished = sorted(name for name in WISHES if name in stated and stated[name] not in (*NOTHING, WISHES[name]))
     except (OSError, ValueError, TypeError):
-        return "it obeyed the model's generation_config.json, which is not there any more"
-    return f"it obeyed the model's generation_config.json, which sets {', '.join(wished)}" if wished else ""
+        return "it obeyed the model's generation_config.json, which cannot be read any more"
+    return f"it obeyed the model's own files, which set {', '.join(wished)}" if wished else ""
 
 
 def _swapped(manifest: Manifest, summary: Mapping[str, Any], places: Mapping[str, set[str]]) -> str:

@@ -54,14 +54,18 @@ def named(reports: Path, names: Sequence[str]) -> list[Garbage]:
     """
     known: list[Evaluation] | None = None
     rows: dict[Path, Garbage] = {}
+    shown: dict[Path, str] = {}
     for name in names:
         if (folder := _folder_of_key(name, reports)) is None:
             known = load_stored(reports) if known is None else known
             found = [evaluation.folder for evaluation in _of_name(name, known, reports)]
+            shown |= {
+                e.folder: str(e.summary["checkpoint"]) for e in known
+            }  # not a place that other weights have taken
         else:  # also where its manifest, or another one, is damaged
             found = [folder]
         for folder in found:
-            rows[folder] = Garbage(folder, _what_it_is(folder), size_of(folder))
+            rows[folder] = Garbage(folder, _what_it_is(folder, shown.get(folder)), size_of(folder))
     return list(rows.values())
 
 
@@ -75,7 +79,7 @@ def weights_gone(reports: Path) -> list[Garbage]:
     rows = []
     for folder in evaluation_folders(reports):
         try:
-            manifest = store.read_object(folder / "manifest.json")
+            manifest = store.read_manifest(folder)
             reason = _why_gone(manifest["checkpoint"], places_of(folder, manifest), prints)
         except (UserError, KeyError, TypeError):  # what cannot be read is not known to be without weights
             continue
@@ -140,11 +144,11 @@ def _of_name(name: str, known: Sequence[Evaluation], reports: Path) -> list[Eval
     )
 
 
-def _what_it_is(folder: Path) -> str:
+def _what_it_is(folder: Path, shown: str | None = None) -> str:
     """Checkpoint, benchmark and how far it got, from a manifest that may be damaged."""
     try:
-        manifest = store.read_object(folder / "manifest.json")
-        what = f"{places_of(folder, manifest)[0].path} on {manifest['benchmark']['name']}"
+        manifest = store.read_manifest(folder)
+        what = f"{shown or places_of(folder, manifest)[0].path} on {manifest['benchmark']['name']}"
     except (UserError, KeyError, TypeError):
         what = "an evaluation whose manifest cannot be read"
     return what if (folder / "DONE").exists() else f"{what}, unfinished"
@@ -180,7 +184,7 @@ def _benchmarks_used(reports: Path, without: set[str]) -> tuple[set[str], bool]:
         if folder.name in without:
             continue
         try:
-            used.add(Path(str(store.read_object(folder / "manifest.json")["benchmark"]["file"])).name)
+            used.add(Path(str(store.read_manifest(folder)["benchmark"]["file"])).name)
         except (UserError, KeyError, TypeError):
             known = False
     return used, known
@@ -189,7 +193,7 @@ def _benchmarks_used(reports: Path, without: set[str]) -> tuple[set[str], bool]:
 def _merges_cut_off(folder: Path) -> set[Path]:
     """What a killed merge of an adapter left beside the merged models of the run: it has the size of the whole model."""
     try:
-        manifest = store.read_object(folder / "manifest.json")
+        manifest = store.read_manifest(folder)
         places = places_of(folder, manifest) if manifest["checkpoint"].get("adapter_sha") else ()
         merged = {adapters.merged_folder(Path(place.folder)).parent for place in places if place.certain}
         return {path for one in merged for path in one.glob(".*") if LEFTOVER.fullmatch(path.name)}

@@ -60,7 +60,7 @@ def regrade(reports: Path, workers: int | None, console: Console) -> Iterator[Re
         if before["grader"] == GRADER_VERSION:
             continue
         with store.locked(folder):
-            manifest = store.read_object(folder / "manifest.json")
+            manifest = store.read_manifest(folder)
             old = {(line["id"], line["sample"]): line for line in _verdict_lines(folder, before["grader"])}
             golds, verdicts = grade_stored(folder, manifest, workers, console, folder.name)
             after = before | summarise(manifest, store.read_predictions(folder), verdicts)

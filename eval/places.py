@@ -73,7 +73,7 @@ def is_hub_id(path: str, run: str, step: int | None) -> bool:
 
 def note(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Notes that the weights of reports/<key>, which is there already, are now at the place that `manifest` names."""
-    stored = store.read_object(folder / "manifest.json")
+    stored = store.read_manifest(folder)
     if all(stored.get(name) == manifest.get(name) for name in ("checkpoint", "created")):
         return  # written just now
     now = datetime.now(UTC).isoformat(timespec="microseconds")

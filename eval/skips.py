@@ -25,7 +25,10 @@ class Skipped(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{self.checkpoint} on {self.benchmark}" if self.benchmark else self.checkpoint
-        return f"skipped: {place}: {self.reason}"
+        told = (
+            self.reason if self.reason.startswith(self.checkpoint) and not self.benchmark else f"{place}: {self.reason}"
+        )
+        return f"skipped: {told}"
 
 
 class Skips(NamedTuple):

@@ -152,6 +152,16 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of reports/<key>. Raises UserError (exit code 1) where it is none."""
+    path = folder / "manifest.json"
+    manifest = read_object(path)
+    for name in ("checkpoint", "benchmark", "decoding"):
+        if not isinstance(manifest.get(name), dict):
+            raise UserError(_unreadable(path, f"it lacks {name}"), exit_code=1)
+    return manifest
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes beside `path`, syncs, then renames: the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Prompts decoded together; sorted by length, so that little of a batch is padding.
 BATCH_PROMPTS = 32
+SCALED_BY_LENGTH = ("dynamic", "longrope")  # kinds of rotary embedding
 
 
 class HuggingFace:
@@ -42,7 +44,8 @@ class HuggingFace:
         began = time.monotonic()
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.close()
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(self.device).eval()
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, generation_config=GenerationConfig())
+        self._model = self._model.to(self.device).eval()
         # `generate` fills what its caller leaves open from here: penalties, beams, forbidden tokens, a minimum length.
         self._model.generation_config = GenerationConfig()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)  # only to find the text that stops
@@ -51,7 +54,7 @@ class HuggingFace:
     def generate(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> Iterator[Finished]:
         """Yields completions batch by batch, shortest prompts first."""
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
-        size = decoding.max_batch or BATCH_PROMPTS
+        size = 1 if self._is_rope_shared() else decoding.max_batch or BATCH_PROMPTS
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             outputs = self._decode([prompts[index] for index in batch], decoding, stops)
@@ -63,6 +66,11 @@ class HuggingFace:
         """Frees the model."""
         self._model = None
         gc.collect()
+
+    def _is_rope_shared(self) -> bool:
+        """Whether positions are scaled by the longest sequence of the batch, so that one prompt would change another's output."""
+        config = self._model.config.get_text_config(decoder=True)
+        return any(kind in json.dumps(getattr(config, "rope_parameters", None)) for kind in SCALED_BY_LENGTH)
 
     def _decode(self, prompts: Sequence[Prompt], decoding: Decoding, stops: Stops) -> list[list[int]]:
         import torch

@@ -36,7 +36,7 @@ from eval.stats import (
     paired_over_seeds,
     seed_spread,
 )
-from eval.store import read_object
+from eval.store import read_manifest, read_object
 from eval.words import bounds, p_value, p_words, signed, size, tenths, why_not
 
 FOLDER, CELLS, RESULT = "ablations", "cells.json", "ablation.json"
@@ -355,7 +355,7 @@ def _last(cell: Mapping[str, Any], benchmark: str, reports: Path) -> tuple[dict[
     if not (folder / "DONE").is_file():
         return None
     summary = read_object(folder / "summary.json") | {"key": folder.name, "step": max(keys)}
-    return summary, read_graded(folder, read_object(folder / "manifest.json"), summary["grader"])
+    return summary, read_graded(folder, read_manifest(folder), summary["grader"])
 
 
 def _against(scores: Mapping[tuple[str, int], Scores], control: str, arm: str, seed: int) -> Paired | None:

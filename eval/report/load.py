@@ -20,7 +20,7 @@ from eval.names import label_paths
 from eval.places import Place, by_holder, place_in, places_of
 from eval.records import UserError
 from eval.scores import Graded, read_graded
-from eval.store import read_lines, read_object
+from eval.store import read_lines, read_manifest, read_object
 
 Summary = Mapping[str, Any]
 
@@ -81,10 +81,7 @@ def weights_folder(evaluation: Evaluation) -> Path:
 def load_graded(reports_dir: Path, summaries: Iterable[Summary]) -> dict[str, Graded]:
     """The verdicts behind summaries, by key. Raises UserError where they cannot be read."""
     folders = {summary["key"]: (reports_dir / summary["key"], summary["grader"]) for summary in summaries}
-    return {
-        key: read_graded(folder, read_object(folder / "manifest.json"), grader)
-        for key, (folder, grader) in folders.items()
-    }
+    return {key: read_graded(folder, read_manifest(folder), grader) for key, (folder, grader) in folders.items()}
 
 
 def load_unfinished(reports_dir: Path) -> list[Unfinished]:
@@ -101,7 +98,7 @@ def find_evaluations(reports_dir: Path, summaries: Iterable[Summary]) -> list[Ev
 
 def _read(folder: Path, summary: dict[str, Any] | None = None) -> Evaluation:
     """An evaluation under the names of its summary, where one is given; else with all of its places."""
-    manifest = read_object(folder / "manifest.json")
+    manifest = read_manifest(folder)
     if summary is not None:
         told = {name: summary.get(name) for name in ("run", "step", "folder")} | {"path": summary["checkpoint"]}
         return Evaluation(folder, manifest, summary, (place_in(told, manifest["created"], folder.parent),))
@@ -150,7 +147,7 @@ def _evaluation_folders(reports_dir: Path) -> list[Path]:
 
 def _unfinished(folder: Path) -> Unfinished:
     try:
-        manifest = read_object(folder / "manifest.json")
+        manifest = read_manifest(folder)
     except UserError:  # torn while being written: nothing else is known of this folder
         return Unfinished(folder.name, "unknown", "unknown", 0, None)
     benchmark = manifest["benchmark"]

@@ -211,6 +211,17 @@ def base_sentence(group: Group) -> str:
     return f"Against {base.label}, {best.label} is {size(gain)} higher{test}."
 
 
+def references_sentence(group: Group) -> str:
+    """Which models that are no checkpoints of a run are above the best checkpoint; "" where none is."""
+    best = best_row(group)
+    share = float(best.summary["equivalent"])
+    above = [row for row in group.rows if row.summary["step"] is None and float(row.summary["equivalent"]) > share]
+    if not group.checkpoints or not above:
+        return ""
+    told = shortened([f"{row.label} ({percent(row.summary['equivalent'])})" for row in above])
+    return f"{best.label} is the best among checkpoints of runs only; above it: {join_words(told)}."
+
+
 def base_words(group: Group) -> str:
     """The same in a few words: "+12.0 points over base (told apart)"; "" without a base."""
     if group.base is None or not group.checkpoints:
@@ -275,7 +286,8 @@ def _detectable(problems: int, discordant: float) -> float:
 
 def standing_sentences(group: Group) -> list[str]:
     """What belongs under a table: the best, the groups behind it, how much picking flatters, what can be detected."""
-    ranked = (best_sentence(group), close_sentence(group), base_sentence(group), groups_sentence(group))
+    against = base_sentence(group) or references_sentence(group)
+    ranked = (best_sentence(group), close_sentence(group), against, groups_sentence(group))
     sentences = (*ranked, picked_sentence(group), detectable_sentence(group))
     return [*filter(None, sentences), *sampled_sentences(group)]
 

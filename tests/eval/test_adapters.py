@@ -231,6 +231,22 @@ def test_an_adapter_with_the_config_of_its_base_is_merged_too(adapter: Path, tmp
     assert checkpoints.identify(adapter).weights_sha == before
 
 
+def test_another_base_under_the_same_path_is_merged_anew(adapter: Path, base: Callable[[bool], Path]) -> None:
+    first = checkpoints.weights_sha(adapters.merge(adapter))
+    folder = base(True)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][7] += 50
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    merged = adapters.merge(adapter)
+    assert checkpoints.weights_sha(merged) != first
+    noted = json.loads((merged / adapters.ORIGIN).read_text())
+    del noted[adapters.BASE]  # as earlier versions wrote it
+    (merged / adapters.ORIGIN).write_text(json.dumps(noted))
+    assert adapters.merged_copy(adapter) == merged
+    shutil.rmtree(folder)
+    assert adapters.merged_copy(adapter) == merged, "a base that is gone says nothing"
+
+
 def test_a_tokenizer_that_is_mended_counts_though_the_merged_copy_was_made(adapter: Path) -> None:
     tokenizer = (adapter / "tokenizer.json").read_text()
     (adapter / "tokenizer.json").write_text("{")

@@ -20,6 +20,7 @@ from eval.checkpoints import (
     identify,
     resolve,
     split_list,
+    stop_token_ids,
     stored_shapes,
     weight_files,
     weights_sha,
@@ -352,3 +353,20 @@ def test_a_list_in_one_argument_is_taken_apart_unless_it_is_a_name(
         "": [""],
     }
     assert {name: split_list(name) for name in cases} == cases
+
+
+def test_parts_without_their_index_are_refused(byte_llama: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    shutil.copytree(byte_llama, folder)
+    shard(folder)
+    check_complete(folder)
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(UserError, match=r"2 parts of the weights .* but no model\.safetensors\.index\.json"):
+        check_complete(folder)
+
+
+@pytest.mark.parametrize("stops", ['"1"', "[1, null]", "[1.5]", "true", '{"a": 1}'])
+def test_ends_of_an_output_that_are_no_ids_are_refused_with_their_file(tmp_path: Path, stops: str) -> None:
+    (tmp_path / "generation_config.json").write_text(f'{{"eos_token_id": {stops}}}')
+    with pytest.raises(UserError, match=r"generation_config\.json: eos_token_id is .*; write the id of a token"):
+        stop_token_ids(tmp_path)

@@ -33,6 +33,7 @@ def manifest_of(path: str, step: int | None = None, **changes: Any) -> dict[str,
         "key": path.replace("/", "-"),
         "checkpoint": {"path": path, "step": step},
         "command": "eval run a b",
+        "benchmark": {},
         "decoding": GREEDY,
         "engine": {"name": "vllm", "version": "0.32+cpu"},
         "inputs": {"weights": path},
@@ -57,9 +58,11 @@ STORED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "of another command": (manifest_of("models/a", command="eval run a"), {}, ""),
     "of the same run": (manifest_of("runs/b/checkpoint-20", 20), {}, ""),
     "a run of the same name": (manifest_of("other/b/checkpoint-20", 20), {}, SWAPPED),
-    "by transformers": (manifest_of("models/wishes", engine=HF), {}, "sets min_length, num_beams"),
+    "by transformers": (manifest_of("models/wishes", engine=HF), {}, "which set min_length, num_beams"),
     "without wishes": (manifest_of("models/plain", engine=HF), {}, ""),
-    "of weights that are gone": (manifest_of("models/gone", engine=HF), {}, "is not there any more"),
+    "whose config wishes": (manifest_of("models/legacy", engine=HF), {}, "no_repeat_ngram_size"),
+    "without generation_config": (manifest_of("models/bare", engine=HF), {}, ""),
+    "of weights that are gone": (manifest_of("models/gone", engine=HF), {}, "they are not where they were"),
     "by today's transformers": (
         manifest_of("models/wishes", engine=HF | {"version": "5.19.0+cpu+explicit"}),
         {},
@@ -79,9 +82,13 @@ def test_what_may_be_wrong_is_told_from_what_cannot_be(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    neutral = {"repetition_penalty": 1.0, "num_beams": 1, "output_attentions": False, "bad_words_ids": None}
     wishes = {"num_beams": 4, "min_length": 9, "eos_token_id": 2, "top_k": 50}
-    for model, stated in (("wishes", wishes), ("plain", {"eos_token_id": 2, "temperature": 0.6})):
+    for model, stated in (("wishes", wishes), ("plain", neutral | {"eos_token_id": 2, "temperature": 0.6})):
         store.write_whole(tmp_path / "models" / model / "generation_config.json", json.dumps(stated))
+    for model, config in (("wishes", {}), ("plain", {}), ("legacy", {"no_repeat_ngram_size": 3}), ("bare", neutral)):
+        store.write_whole(tmp_path / "models" / model / "config.json", json.dumps(config))
+    monkeypatch.chdir(tmp_path / "models")  # a report may be made from any folder
     manifest, summary, reason = STORED[name]
     write(tmp_path / "reports", manifest, manifest_of("runs/b/checkpoint-10", 10))
     (found,) = doubts(tmp_path / "reports", [(manifest, summary)])

@@ -199,6 +199,25 @@ def test_decoding_is_what_is_asked_whatever_the_model_wishes(tiny_llama, tmp_pat
     assert outputs(HuggingFace(device), wishful, ids)[1] == plain
 
 
+def test_a_file_of_wishes_that_is_no_use_is_not_read(tiny_llama, tmp_path, ids, device):
+    plain = outputs(HuggingFace(device), tiny_llama, ids)[1]
+    for number, text in enumerate(("[]", '{"max_new_tokens": -5, "num_beams": 0}', '{"eos_token_id"')):
+        folder = tmp_path / str(number)
+        shutil.copytree(tiny_llama, folder)
+        (folder / "generation_config.json").write_text(text)
+        assert outputs(HuggingFace(device), folder, ids)[1] == plain
+
+
+def test_positions_scaled_by_length_do_not_depend_on_the_batch(tiny_llama, tmp_path, ids, device):
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+    folder = changed(tiny_llama, tmp_path / "dynamic", rope_parameters=rope, max_position_embeddings=24)
+    engine = HuggingFace(device)
+    engine.load(folder)
+    long = Prompt("long", ids[0].token_ids * 4)
+    alone, beside = (dict(engine.generate(asked, DECODING, STOPS)) for asked in (ids, [*ids, long]))
+    assert {index: beside[index] for index in alone} == alone
+
+
 SAMPLING = Decoding(max_tokens=12, temperature=1.0, n_samples=4, seed=5)
 
 
