@@ -25,7 +25,7 @@ def exchange(value: Any, column: str) -> tuple[str, str]:
     if [role for role, _ in spoken] == ["user", "assistant"]:
         return text_of(spoken[0][1]), text_of(spoken[1][1])
     if sum(role == "user" for role, _ in spoken) > 1:
-        raise ValueError(f"{column} ask more than one question")
+        raise ValueError(f"{column} contain more than one question")
     raise ValueError(f"{column} are not one user turn and one assistant turn")
 
 

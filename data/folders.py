@@ -116,7 +116,7 @@ def _by_names(folder: Path, split: str, named: bool, config: str, place: str) ->
     strays = [file for file in files if not file.split and file not in found]
     if strays and not named:
         raise UserError(
-            f"{place}: {folder} has files of no split beside {printable(_relative(found, folder))}: "
+            f"{place}: {folder} has files whose names give no split, next to {printable(_relative(found, folder))}: "
             f"{printable(_relative(strays, folder))}; name the files to read, or the split: {folder}:{split}."
         )
     return [file.path for file in found]

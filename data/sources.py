@@ -167,7 +167,7 @@ def _from_lines(path: Path) -> Iterator[Batch]:
                 first, before = first + len(batch), file.tell()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
-            f"{path} cannot be read ({first_line(error)}); it must be as its name says, gzipped if it ends in .gz."
+            f"{path} cannot be read ({first_line(error)}); its content must match its extension, gzipped if it ends in .gz."
         ) from None
 
 

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
         if args.check:
             _, jobs, _ = prepare(args.checkpoints, options, skipped, console)
-            console.print(f"nothing to object to: {len(jobs)} evaluations can be made.")
+            console.print(f"no problems found: {len(jobs)} evaluations can run.")
             return _end([], skipped)
         summaries = list(evaluate(args.checkpoints, options, console, skipped))
         shown, untrusted = _show(summaries, args.reports, console)
@@ -369,10 +369,10 @@ def _decoding(args: argparse.Namespace) -> Decoding:
 def check_seeds(args: argparse.Namespace) -> None:
     """Raises UserError for --seeds that would give equal samples, or that --seed contradicts."""
     if args.seeds and args.seed:
-        raise UserError(f"--seed {args.seed} and --seeds name different things to do; leave one of them out.")
+        raise UserError(f"--seed {args.seed} and --seeds exclude each other; leave one of them out.")
     if len(args.seeds) > 1 and args.temperature == 0:
         raise UserError(
-            f"--seeds {' '.join(map(str, args.seeds))} at --temperature 0 would be equal decodings; pass a temperature above 0, "
+            f"--seeds {' '.join(map(str, args.seeds))} at --temperature 0 would give identical outputs; pass a temperature above 0, "
             "such as 0.7, or --repeat N for the noise of greedy decoding."
         )
 

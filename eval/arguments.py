@@ -57,7 +57,7 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
     add_reports(command)
     command.add_argument(
         "--limit", type=positive, metavar="N",
-        help="only N problems, drawn by a hash of their text and id: N are part of any more; shown in every title",
+        help="only N problems, drawn by a hash of their text and id: a smaller draw is part of a larger one; shown in every title",
     )  # fmt: skip
 
     prompt = command.add_argument_group("prompt")
@@ -82,7 +82,9 @@ def add_measuring(command: argparse.ArgumentParser) -> None:
         "--shots-from", type=Path, metavar="FILE",
         help="JSON lines of problem and solution, or of messages, each ending in a box (default: the benchmark's training split)",
     )  # fmt: skip
-    prompt.add_argument("--shots-seed", type=int, default=0, metavar="N", help="another N draws other examples (0)")
+    prompt.add_argument(
+        "--shots-seed", type=int, default=0, metavar="N", help="seed for drawing the examples (default 0)"
+    )
     prompt.add_argument(
         "--system", type=system_text, metavar="TEXT|@FILE",
         help="with --prompt tokenizer: a system turn before the problem, as text or in a file",

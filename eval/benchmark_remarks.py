@@ -31,7 +31,7 @@ def _gold_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
         first, where = kinds[how], f"in {count:,} of {len(benchmark.problems):,} problems"
         shown = f"such as {first.id!r} {shortened(first.stated)}"
         if first.answer is None:
-            fix = "these are left out of the accuracy; state the answer alone"
+            fix = "these are left out of the accuracy; give only the answer"
             yield f"{benchmark.name}: no answer can be read {where} ({how}), {shown}; {fix}.", True
         elif how == SENTENCE:
             yield (

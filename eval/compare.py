@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,9 +13,9 @@ from eval import checkpoints
 from eval.lookup import KEY_PREFIX, find_key, find_named, is_known_here, similar_name
 from eval.places import fingerprint, is_same
 from eval.records import UserError, quoted
-from eval.report.conditions import conditions_of
+from eval.report.conditions import conditions_of, labelled
 from eval.report.load import Evaluation, load_evaluations
-from eval.report.ranking import changed_prompt
+from eval.report.ranking import changed_prompt, join_words, shortened
 from eval.report.seeds import fold_seeds, newest_members, without_seed
 from eval.scores import DEFECTS, LEVELS, Graded, aligned, read_graded
 from eval.stats import Paired, paired, problems_needed
@@ -219,9 +220,11 @@ def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
     # Of a run its ordinary evaluations; a changed prompt is meant only by a label that says so.
     matches = [e for e in matches if not changed_prompt(e.summary)] or matches
     if not matches:
+        here = f"{asked} is no folder, and nothing in {reports} was evaluated under that name{similar_name(asked, known)}; "
+        if not re.search(r"\bstep \d+", asked) or not known:  # a label is no folder
+            raise UserError(f"{here}make an evaluation: make eval CKPT={quoted(asked)} BENCH=…")
         raise UserError(
-            f"{asked} is no folder, and nothing in {reports} was evaluated under that name{similar_name(asked, known)}; "
-            f"make an evaluation: make eval CKPT={quoted(asked)} BENCH=…"
+            f"{here}there are: {join_words(shortened(list(dict.fromkeys(label for label, _ in labelled(known)))))}."
         )
     # The last step; of one step measured with several weights, those that were seen there last.
     last = max(matches, key=lambda e: (e.summary["step"] or 0, e.seen, e.manifest["created"]))
@@ -231,7 +234,9 @@ def _by_name(asked: str, known: Sequence[Evaluation], reports: Path) -> Side:
         for e in matches
         if (e.manifest["checkpoint"]["weights_sha"], e.summary["step"]) == (sha, last.summary["step"])
     )
-    why = f"no such folder here; the last checkpoint of {asked} in {reports}" if model != asked.rstrip("/") else ""
+    several = len({e.summary["step"] for e in matches}) > 1
+    told = f"the last checkpoint of {asked}" if several else f"{asked}"
+    why = f"no such folder here; {told} in {reports}" if model != asked.rstrip("/") else ""
     return Side(asked, model, why, same)
 
 

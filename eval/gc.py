@@ -42,7 +42,7 @@ def certain(reports: Path, without: Iterable[Path] = ()) -> list[Garbage]:
     going = set(without)
     used, known = _benchmarks_used(reports, {folder.name for folder in going})
     unused = [path for path in sorted((reports / "benchmarks").glob("*.jsonl")) if known and path.name not in used]
-    rows = [Garbage(path, "no evaluation that stays uses it", size_of(path)) for path in unused]
+    rows = [Garbage(path, "not used by any remaining evaluation", size_of(path)) for path in unused]
     torn = [path for path in leftovers(reports) if not (going & set(path.parents) or _is_being_written(path))]
     return rows + [Garbage(path, "left by a write that was cut off", size_of(path)) for path in torn]
 
@@ -72,8 +72,8 @@ def named(reports: Path, names: Sequence[str]) -> list[Garbage]:
 def weights_gone(reports: Path) -> list[Garbage]:
     """Evaluations whose weights are at no known place any more. Reads all weights once.
 
-    What cannot be told stays: a model of the hub, a folder without access, an adapter of an earlier version that is no longer
-    merged, and a relative path that an earlier version stored.
+    Anything that cannot be verified is kept: a model of the hub, a folder without access, an adapter of an earlier version
+    that is no longer merged, and a relative path that an earlier version stored.
     """
     prints: dict[str, dict[str, str] | None] = {}
     rows = []
@@ -208,7 +208,7 @@ def _is_being_written(path: Path) -> bool:
 
 
 def _is_running(number: int, path: Path) -> bool:
-    """Whether there is such a process, started before the file was written: numbers are given again."""
+    """Whether there is such a process, started before the file was written: process ids are reused."""
     try:
         started: float = psutil.Process(number).create_time()
         return started - CLOCK_SLACK_S <= path.lstat().st_mtime

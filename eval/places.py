@@ -1,7 +1,7 @@
 """Where the weights of an evaluation are: noted when it is made and on each reuse, so that a run that was moved is found again.
 
 manifest.json     the place at which it was made
-places/<sha>.json one file a place at which it was made or used again; each is written whole, so writers do not meet
+places/<sha>.json one file a place at which it was made or used again; each is written whole, so concurrent writers do not conflict
 """
 
 from __future__ import annotations

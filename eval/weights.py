@@ -26,8 +26,8 @@ FORMATS = {
         "transformers 4, which still has that script",
     ),
     "*.gguf": ("weights as GGUF", RESAVE),
-    "*.pt": ("weights as pickles of no fixed layout", "the tool that wrote it, and save_pretrained"),
-    "*.pth": ("weights as pickles of no fixed layout", "the tool that wrote it, and save_pretrained"),
+    "*.pt": ("pickled weights without a standard layout", "the tool that wrote it, and save_pretrained"),
+    "*.pth": ("pickled weights without a standard layout", "the tool that wrote it, and save_pretrained"),
     "*.msgpack": ("weights of Flax", "from_pretrained({folder!r}, from_flax=True).save_pretrained({folder!r}) with transformers 4"),
     "*.h5": ("weights of TensorFlow", "from_pretrained({folder!r}, from_tf=True).save_pretrained({folder!r}) with transformers 4"),
     "global_step*": (

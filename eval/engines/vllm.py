@@ -86,8 +86,8 @@ class Vllm:
             return self._llm.llm_engine.step()
         except EngineDeadError as error:  # it has said why to the log only
             raise UserError(
-                f"vLLM's engine died while it decoded, and the log says of what: mostly memory; after `NaNs detected in logits`, "
-                f"{NAN_LOGITS}.",
+                f"vLLM's engine died while it decoded, and the log gives the reason, usually lack of memory; "
+                f"after `NaNs detected in logits`, {NAN_LOGITS}.",
                 1,
             ) from error
 

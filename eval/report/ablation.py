@@ -175,7 +175,7 @@ def _on_other_problems(benchmark: str, graded: Sequence[Graded]) -> list[str]:
     shared = len(set.intersection(*(set(one.ids) for one in graded)))
     return [
         f"The cells were not measured on the same problems of {plain(benchmark)}: {shared:,} ids are common to all, and "
-        "pairs are compared on what both have; run the ablation again to measure all alike."
+        "each pair is compared on its shared problems; run the ablation again to measure all alike."
     ]
 
 

@@ -17,7 +17,7 @@ from eval.report.load import Summary
 from eval.report.ranking import changes_of, join_words, make_group, percent, shortened, undecided
 from eval.stats import macro_mean
 
-MIXED = "These benchmarks were measured with different decodings or engines: each column is alike in itself."
+MIXED = "These benchmarks were measured with different decodings or engines: settings differ between columns, not within one."
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def make_overviews(sections: Sequence[Section]) -> list[Overview]:
     sets = [_one_a_benchmark(same) for same in alike.values()]
     rest = _one_a_benchmark([same[0] for same in sets if len(same) == 1])
     found = [_overview(same, alike[_measured(same[0])], "") for same in sets if len(same) > 1]
-    return [*found, *([_overview(rest, rest, MIXED)] if len(rest) > 1 else [])]
+    overviews = [*found, *([_overview(rest, rest, MIXED)] if len(rest) > 1 else [])]
+    return [one for one in overviews if any(line.mean for line in one.lines)]
 
 
 def print_overviews(sections: Sequence[Section], console: Console) -> None:

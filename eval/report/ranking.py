@@ -165,12 +165,19 @@ def best_sentence(group: Group) -> str:
     if len(group.candidates) < 2:
         return ""
     best, rivals = best_row(group), indistinct_rows(group)
+    if _are_equal(group):
+        return f"All {len(group.candidates)} have the same share right, {percent(best.summary['equivalent'])}."
     figure = f"Best: {best.label}, {percent(best.summary['equivalent'])} ({interval(best.summary)})"
     if not group.standing:
         return f"{figure}."
     if not rivals:
         return f"{figure}; told apart from all others."
     return f"{figure}; cannot be told apart from {join_words(shortened([row.label for row in rivals]))}."
+
+
+def _are_equal(group: Group) -> bool:
+    """Whether all candidates got nothing right, or everything."""
+    return {row.summary["equivalent"] for row in group.candidates} in ({0.0}, {1.0})
 
 
 def groups_sentence(group: Group) -> str:
@@ -243,7 +250,7 @@ def gain_over_base(group: Group) -> float:
 
 def picked_sentence(group: Group) -> str:
     """How much being picked flatters the best row, in one plain sentence; "" where nothing was picked."""
-    if not group.standing:
+    if not group.standing or _are_equal(group):
         return ""
     # Of the figures as they are shown, so that the reader's own subtraction agrees.
     best, expected = best_row(group).summary["equivalent"], group.standing.expected
@@ -433,6 +440,12 @@ def _what_shows(scores: Scores) -> tuple[int, tuple[float, float], tuple[float, 
     n, discordant = pairwise_discordant(scores)
     pairs = np.triu_indices(len(scores), k=1)
     shares, counts = discordant[pairs], n[pairs]
+    # Rows that never disagree say nothing of how often unlike models do.
+    disagree = shares > 0
+    if not disagree.any():
+        typical = _detectable(int(counts.min()), TYPICAL_DISCORDANT)
+        return int(counts.min()), (typical, typical), (TYPICAL_DISCORDANT, TYPICAL_DISCORDANT)
+    shares, counts = shares[disagree], counts[disagree]
     found = [_detectable(int(count), float(share)) for count, share in zip(counts, shares, strict=True)]
     return int(counts.min()), (min(found), max(found)), (float(shares.min()), float(shares.max()))
 

@@ -114,9 +114,9 @@ def test_a_shape_is_read_from_parquet(name, tmp_path):
 TWO = [*CHAT, turn("user", "And now?"), turn("assistant", S)]
 # A row that is refused -> its reason, which is counted.
 REFUSED: dict[str, tuple[Any, str]] = {
-    "two questions": ({"messages": TWO}, "messages ask more than one question"),
+    "two questions": ({"messages": TWO}, "messages contain more than one question"),
     "two ShareGPT questions": (
-        {"conversations": [said("human", "P"), said("gpt", S)] * 2}, "conversations ask more than one question"
+        {"conversations": [said("human", "P"), said("gpt", S)] * 2}, "conversations contain more than one question"
     ),
     "a history": ({"instruction": "P", "output": S, "history": [["Q", "R"]]}, "instruction has a history: more than one question"),
     "no assistant": ({"messages": CHAT[:1]}, "messages are not one user turn and one assistant turn"),

@@ -145,6 +145,9 @@ def test_a_template_without_end_is_ended_and_leaves_the_process_as_it_was(
     ("text", "parsed"),
     [
         ("enable_thinking=false", ("enable_thinking", False)),
+        ("enable_thinking=False", ("enable_thinking", False)),
+        ("enable_thinking=True", ("enable_thinking", True)),
+        ("date=None", ("date", None)),
         ("n=3", ("n", 3)),
         ('date="26 Jul"', ("date", "26 Jul")),
         ("date=26 Jul = now", ("date", "26 Jul = now")),
@@ -159,9 +162,11 @@ def test_a_value_is_json_or_else_text(text: str, parsed: tuple[str, Any]) -> Non
     json.dumps(parsed, allow_nan=False)
 
 
-@pytest.mark.parametrize("text", ["enable_thinking", "=1", "a b=1", "1a=2", 'x="\\ud800"', "x=\udcff"])
+@pytest.mark.parametrize(
+    "text", ["enable_thinking", "=1", "x=no", "x=FALSE", "x= Off", "a b=1", "1a=2", 'x="\\ud800"', "x=\udcff"]
+)
 def test_what_is_no_argument_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"such as enable_thinking=false|is not UTF-8"):
+    with pytest.raises(ValueError, match=r"such as enable_thinking=false|is not UTF-8|write true or false"):
         chat.parse_argument(text)
 
 

@@ -334,7 +334,7 @@ def test_a_check_refuses_what_a_run_would_and_starts_no_engine(place: Path, cli:
     assert_one_error(cli(*run_on("run/checkpoint-2"), "--check"), 1, "model.safetensors is half written")
     assert_one_error(cli(*run_on("model", "sums", "--max-tokens", "4096"), "--check"), 2, "its context of 512 tokens")
     done = cli(*run_on("model"), "--check")
-    assert (done.code, done.out, done.err) == (0, "", "nothing to object to: 1 evaluations can be made.\n")
+    assert (done.code, done.out, done.err) == (0, "", "no problems found: 1 evaluations can run.\n")
     assert engine.loaded == [] and not list(place.glob("reports/*/manifest.json"))
 
 

@@ -106,7 +106,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "Meta's": (instead("consolidated.00.pth"), ("consolidated.00.pth is weights in the format of Meta's own download",)),
     "Flax": (instead("flax_model.msgpack"), ("flax_model.msgpack is weights of Flax", "from_flax=True")),
     "TensorFlow": (instead("tf_model.h5"), ("tf_model.h5 is weights of TensorFlow", "from_tf=True")),
-    "a .pt": (instead("weights.pt"), ("weights.pt is weights as pickles of no fixed layout",)),
+    "a .pt": (instead("weights.pt"), ("weights.pt is pickled weights without a standard layout",)),
     "DeepSpeed": (shards_of_zero, ("global_step12 is ZeRO shards of DeepSpeed", "python -m deepspeed.utils.zero_to_fp32 ")),
     "no tensors": (lambda folder: change(folder, dict.clear), ("model.safetensors holds no tensors; save again",)),
     "an index that climbs": (
