@@ -37,6 +37,15 @@ READ = {
     "2+3=5. The answer is 5. This is right.": "5",
     "2+3=5, the answers are 2, 3.": "2, 3",
     "The answer to this question is 5.": "5",
+    "So the answer is therefore 5.": "5",
+    "Answer: so, 5": "5",
+    "The answer is thus $5$.": "$5$",
+    "The answer is 5, not 6.": "5",
+    "The answer is 5 and not 6.": "5",
+    "The answer is $5$ rather than $6$.": "$5$",
+    "The answer is 5. The answer is not 6.": "5",
+    "The answer is: does not exist": "does not exist",
+    "Answer: sometimes": "sometimes",
     "First the answer is 3.\nBut then, the answer is 5.": "5",
     "Final Answer: The final answer is $5$. I hope it is correct.": "$5$",
     "<think>hm</think>\n<answer> 5 </answer>": "5",
@@ -66,6 +75,7 @@ AS_IT_STANDS = (
     r"x=\boxed{5}", "Wednesday", r"\text{east}", "x = 5", "A", "(A)", r"\text{(A)}", "no solution", "There is no solution.",
     "[1, 2]", r"\{1, 2\}", "1, 2", "(1, 2)", "5 apples", r"90\text{ square" + "\n" + "units}", r"\#5", "C", "none", "",
     "   ", r"\begin{pmatrix} 1 \\" + "\n" + r" 2 \end{pmatrix}", r"f(x)=x \text{ if } x>0", "Solution is: $x=5$",
+    "The answer is not 6", "Answer: never",
 )  # fmt: skip
 
 
@@ -85,6 +95,7 @@ UNREADABLE = {
     "None": "missing",
     "nan": "missing",
     "N/A": "missing",
+    "We add 2. The answer is not 6.": "solution",
     "We add two and three, and that is how we get there in the end.": "solution",
     "She has 5 apples.": "solution",
     "2+3=5\n5": "solution",
