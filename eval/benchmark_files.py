@@ -29,6 +29,10 @@ SPACE = re.compile(r"\s*")
 SHOWN_CHARS = 40
 
 
+class ColumnTwice(Exception):
+    """Two columns have one name; its text says which."""
+
+
 def stem(path: Path) -> str:
     """The benchmark's name in a file's name; "" where no format is known."""
     return path.name[: -len(extension)] if (extension := extension_of(path)) else ""
@@ -63,6 +67,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
             yield from _csv_rows(_text(path), path, format_)
         else:
             yield from _json_rows(_text(path), path)
+    except ColumnTwice as error:
+        raise UserError(f"{path}: {error}; rename or remove one of them.") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         kind = "Parquet" if format_ == ".parquet" else f"UTF-8 text ({format_})"
         raise UserError(
@@ -117,7 +123,7 @@ def _whole(text: str, lines: list[tuple[int, str]], path: Path) -> list[Any] | N
 
 def _decoded(text: str) -> list[Any]:
     """The JSON values that stand in `text`, one after the other; [] where any of it is not JSON."""
-    decoder, found, place = json.JSONDecoder(), [], len(text) - len(text.lstrip())
+    decoder, found, place = json.JSONDecoder(object_pairs_hook=_row_once), [], len(text) - len(text.lstrip())
     try:
         while place < len(text):
             value, end = decoder.raw_decode(text, place)
@@ -166,10 +172,18 @@ def _from_columns(value: Row) -> list[Row]:
     return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
+def _row_once(pairs: list[tuple[str, Any]]) -> Row:
+    """The object of these pairs. Raises ColumnTwice for a row with a key twice, of which JSON drops one."""
+    row = dict(pairs)
+    if len(row) < len(pairs) and states_problem(row):
+        _check_columns(key for key, _ in pairs)
+    return row
+
+
 def _parsed_line(line: str, place: str) -> Row:
     shown = line[:SHOWN_CHARS]
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_row_once)
     except (ValueError, RecursionError) as error:
         if not line.lstrip().startswith(("{", "[")):
             raise NotABenchmark(place, f"{shown!r}… is not JSON ({error})") from None
@@ -197,7 +211,7 @@ def _csv_rows(text: str, path: Path, format_: str) -> Iterator[tuple[str, Row]]:
     reader = csv.DictReader(io.StringIO(text[begin:], newline=""), delimiter=delimiter, strict=True)
     if reader.fieldnames:  # before a fault in the rows of another table
         check_shape(dict.fromkeys(reader.fieldnames), f"{path}:{1 + skipped}")
-        _check_columns(reader.fieldnames, path)
+        _check_columns(reader.fieldnames)
     rows = []
     for row in reader:
         place = f"{path}:{reader.line_num + skipped}"
@@ -210,11 +224,11 @@ def _csv_rows(text: str, path: Path, format_: str) -> Iterator[tuple[str, Row]]:
         yield place, row | {column: row[column].strip().removesuffix(".0") for column in floats}
 
 
-def _check_columns(names: Iterable[str], path: Path) -> None:
-    """Raises UserError where two columns have one name: which of them counts is not known."""
+def _check_columns(names: Iterable[str]) -> None:
+    """Raises ColumnTwice where two columns have one name: which of them counts is not known."""
     twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
-        raise UserError(f"{path}: the column {twice[0]!r} comes twice; rename or remove one of them.")
+        raise ColumnTwice(f"the column {twice[0]!r:.{SHOWN_CHARS}} comes twice")
 
 
 def has_semicolons(path: Path) -> bool:
@@ -263,7 +277,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
         raise NotABenchmark(path, "it does not begin as Parquet")
     try:
         table = pq.ParquetFile(io.BytesIO(content))
-        _check_columns(table.schema_arrow.names, path)
+        _check_columns(table.schema_arrow.names)
         for batch in table.iter_batches(batch_size=1000):
             for row in batch.to_pylist():
                 number += 1

@@ -217,6 +217,16 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
         with_names(["problem", "answer", "answer"]),
         ("'answer' comes twice",),
     ),
+    "a key twice in a line": (
+        "own.jsonl",
+        b'{"problem": "p", "answer": "1", "answer": "2"}',
+        ("own.jsonl", "'answer' comes twice"),
+    ),
+    "a key twice in an array": (
+        "own.json",
+        b'[\n{"problem": "p", "answer": "1", "answer": "2"}]',
+        ("'answer' comes twice",),
+    ),
     "a cell too few below sep=": ("own.csv", b"sep=;\r\nproblem;answer\r\np\r\n", ("own.csv:3", "more or fewer cells")),
     "choices in lists": (
         "own.json",
