@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from eval.records import UserError
 
+# What programs write where there is no value.
+NOTHING = {"None", "NaN", "nan", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"}
 CHOICE_KEYS = ("options", "choices")
 # A column for each choice: A, option_b, choice1. A file may have columns a and b for other things.
 PREFIXES = ("", "option_", "option", "options_", "choice_", "choice", "choices_", "opt_", "opt", "op")
@@ -28,6 +30,7 @@ WHOLE_FLOAT = 1 << 53  # above it a float is no exact whole number
 QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 QUOTED_LIST = re.compile(rf"\[\s*{QUOTED}(?:[,\s]+{QUOTED})*\s*\]")
 NUMBER_LIST = re.compile(r"\[\s*[-+.\deE]+(?:\s+[-+.\deE]+)*\s*\]")
+COUNT_OR_FLAG = re.compile(r"[\d.]+|true|false", re.IGNORECASE)
 NUMPY_ARRAY = re.compile(r"array\((\[.*?\])(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 
 
@@ -42,9 +45,11 @@ class Choices(NamedTuple):
 def read_choices(row: Mapping[str, Any], named: Mapping[str, Any], place: str) -> Choices:
     """The choices of a row; `named` has its columns in lower case. Raises UserError for a form unknown."""
     for key in CHOICE_KEYS:
-        # A flag or a count is no list of choices.
         value = named.get(key)
-        if isinstance(value, str | list | dict) and value and str(value).strip():
+        # A flag or a count is no list of choices; in a table it is a text.
+        if isinstance(value, str) and (value.strip() in ("", *NOTHING) or COUNT_OR_FLAG.fullmatch(value.strip())):
+            continue
+        if isinstance(value, str | list | dict) and value:
             return _read(value, f"{place}: {key}")
     return _in_columns({str(key).strip() for key in row}, named, place)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from eval.benchmark_choices import Choices, find_base, has_letters, list_choices, read_choices, simple_text
+from eval.benchmark_choices import NOTHING, Choices, find_base, has_letters, list_choices, read_choices, simple_text
 from eval.records import UserError
 from graders import grade_answers
 
@@ -27,8 +27,6 @@ ID_KEYS = ("id", "unique_id", "uid", "_id", "problem_id", "question_id", "idx", 
 BEFORE_KEYS = ("body", "context")
 # What stands for an answer that is null (or an empty list), and for NaN.
 ABSENT = ("null", "NaN")
-# What programs write where there is no value.
-NOTHING = {"None", "NaN", "nan", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"}
 MADE_OF = "JSON lines, JSON, CSV or Parquet with a problem and an answer in each row"
 
 

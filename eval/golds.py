@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from eval.benchmark_choices import QUOTED, QUOTED_LIST
-from eval.benchmark_rows import NOTHING, Stated
+from eval.benchmark_choices import NOTHING, QUOTED, QUOTED_LIST
+from eval.benchmark_rows import Stated
 from eval.records import Reading
 from graders import gold_from_solution
 from graders.boxed import SOLUTION_BOX, brace_depth, solution_boxes
