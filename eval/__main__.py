@@ -266,7 +266,11 @@ def benchmarks(args: argparse.Namespace) -> int:
             if args.names:
                 raise
             # A damaged file must not hide the others.
-            row, bad, found = [name, "damaged"], error.exit_code, [(f"error: {error}", True)]
+            row, bad, found = (
+                [name, "damaged", "not checked"][: len(columns)],
+                error.exit_code,
+                [(f"error: {error}", True)],
+            )
         failed, said = max(failed, bad), said + found
         rows.append(row)
     console = console_on(sys.stdout)

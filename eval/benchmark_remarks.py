@@ -16,7 +16,7 @@ SHOWN_CHARS = 80
 
 def remarks(benchmark: Benchmark) -> list[tuple[str, bool]]:
     """(a sentence with count and example, whether it tells of answers that cannot be used), …"""
-    return [*_gold_remarks(benchmark), *_duplicate_remarks(benchmark)]
+    return [*_gold_remarks(benchmark), *_blank_remarks(benchmark), *_duplicate_remarks(benchmark)]
 
 
 def show_remarks(said: Iterable[tuple[str, bool]], console: Console) -> None:
@@ -40,6 +40,15 @@ def _gold_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
             )
         else:
             yield f"{benchmark.name}: the answer is {how} {where}, {shown}: read as {shortened(first.answer)}.", False
+
+
+def _blank_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:
+    """Answers that were left blank; those that stand for a missing value have a Reading."""
+    said = {reading.id for reading in benchmark.readings}
+    blank = [problem.id for problem in benchmark.problems if not problem.answer.strip() and problem.id not in said]
+    if blank:
+        where = f"in {len(blank):,} of {len(benchmark.problems):,} problems, such as {blank[0]!r}"
+        yield f"{benchmark.name}: the answer is blank {where}; these are left out of the accuracy; state it.", True
 
 
 def _duplicate_remarks(benchmark: Benchmark) -> Iterator[tuple[str, bool]]:

@@ -5,13 +5,12 @@ The case of names does not matter. What a row states is not judged here: `eval.g
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from string import ascii_uppercase
 from typing import Any
 
+from eval.benchmark_choices import NOTHING, Choices, find_base, has_letters, list_choices, read_choices, simple_text
 from eval.records import UserError
 from graders import grade_answers
 
@@ -21,14 +20,14 @@ Row = dict[str, Any]
 PROBLEM_KEYS = ("problem", "question", "prompt", "query", "input")
 ANSWER_KEYS = (
     "answer", "final_answer", "expected_answer", "gold", "gold_answer", "ground_truth", "reference_answer",
-    "correct_answer", "correct", "target", "answers", "solution",
+    "correct_answer", "correct", "answerkey", "answer_key", "target", "answers", "solution",
 )  # fmt: skip
 ID_KEYS = ("id", "unique_id", "uid", "_id", "problem_id", "question_id", "idx", "index")
 # What a problem's text begins with where it stands apart: SVAMP's story, OlympiadBench's setting.
 BEFORE_KEYS = ("body", "context")
-CHOICE_KEYS = ("options", "choices")
+# What stands for an answer that is null (or an empty list), and for NaN.
+ABSENT = ("null", "NaN")
 MADE_OF = "JSON lines, JSON, CSV or Parquet with a problem and an answer in each row"
-WHOLE_FLOAT = 1 << 53  # above it a float is no exact whole number
 
 
 class NotABenchmark(UserError):
@@ -44,7 +43,10 @@ class NotABenchmark(UserError):
 
 @dataclass(frozen=True)
 class Stated:
-    """What a row says. `answers` are (column, text) in the order of trust; "" was left blank."""
+    """What a row says. `answers` are (column, text) in the order of trust; "" was left blank.
+
+    `position` is what stands for the first answer where that is a choice, counted from `base`.
+    """
 
     place: str
     id: str | None
@@ -54,6 +56,10 @@ class Stated:
     subject: str | None
     level: str | None
     source: str | None
+    choices: Choices
+    is_number: bool
+    position: str | None = None
+    base: int = 0
 
 
 def states_problem(row: Mapping[str, Any]) -> bool:
@@ -72,20 +78,55 @@ def check_shape(row: Mapping[str, Any], place: str) -> None:
 def read_row(row: Row, place: str) -> Stated:
     """What a row states. Raises UserError where its problem or answer is missing, or is no text."""
     named = _named(row)
-    choices = _choices(named)
-    problem = "\n".join(filter(None, (*_before(named), _problem(named, place), _listed(choices, named))))
-    answers, joined = _answers(named, choices, place)
+    choices = read_choices(row, named, place)
+    asked = "\n".join((*_before(named), _problem(named, place)))
+    problem = "\n".join(filter(None, (asked, list_choices(choices, asked))))
+    answers, joined = _answers(named, place)
     subject, type_, level, source = (_about(named.get(key)) for key in ("subject", "type", "level", "source"))
     return Stated(
         place,
-        next((text for key in ID_KEYS if (text := _simple(named.get(key)))), None),
+        next((text for key in ID_KEYS if (text := simple_text(named.get(key)))), None),
         problem,
         answers,
         joined,
         type_ if subject is None else subject,
         level,
         source,
+        choices,
+        isinstance(_first_answer(named), int | float),
     )
+
+
+def name_positions(rows: Sequence[Stated]) -> list[Stated]:
+    """The rows with the letter of a choice for its position, where all of the file's answers are positions."""
+    judged = [row for row in rows if has_letters(row.choices) and not _is_nothing(row)]
+    base = find_base([(row.answers[0][1].strip(), row.is_number, row.choices) for row in judged])
+    if base is None:
+        _refuse_mixture(judged)
+        return list(rows)
+    return [_name_position(row, base) for row in rows]
+
+
+def _refuse_mixture(judged: Sequence[Stated]) -> None:
+    """Raises UserError where some answers of a file are letters of choices, others their positions."""
+    texts = [(row, row.answers[0][1].strip()) for row in judged]
+    letters = [row for row, text in texts if text in row.choices.labels]
+    positions = [row for row, text in texts if text.isdecimal() and text not in row.choices.texts]
+    if letters and positions:
+        said = f"the answer {positions[0].answers[0][1]!r} is a position, but in {letters[0].place} it is a letter"
+        raise UserError(f"{positions[0].place}: {said}; write the letters of all choices.")
+
+
+def _is_nothing(row: Stated) -> bool:
+    return row.answers[0][1].strip() in ("", *NOTHING)
+
+
+def _name_position(row: Stated, base: int) -> Stated:
+    (column, text), *others = row.answers
+    if not has_letters(row.choices) or _is_nothing(row):
+        return row
+    letter = row.choices.labels[int(text) - base]
+    return replace(row, answers=((column, letter), *others), position=text, base=base)
 
 
 def as_text(value: Any, place: str, key: str) -> str | None:
@@ -96,26 +137,13 @@ def as_text(value: Any, place: str, key: str) -> str | None:
     if isinstance(value, list) and not any(isinstance(item, list) and len(item) > 1 for item in value):
         return ", ".join(text for item in value if (text := as_text(item, place, key))) or None
     if value is None or isinstance(value, str | bool | int | float | Decimal):
-        return _simple(value)
+        return simple_text(value)
     raise UserError(f"{place}: {key} is {value!r:.60}; it must be a text, a number or a list of them.")
-
-
-def _simple(value: Any) -> str | None:
-    """A text or number; None for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int):
-        return str(value)
-    if isinstance(value, Decimal) and value.is_finite():
-        return format(value.normalize(), "f")
-    if isinstance(value, float) and value == value:
-        return str(int(value)) if value.is_integer() and abs(value) < WHOLE_FLOAT else repr(value)
-    return None
 
 
 def _about(value: Any) -> str | None:
     """A field that only describes the problem, as text; None where it is not stated."""
-    return None if value is None or value != value else _simple(value) or str(value)
+    return None if value is None or value != value else simple_text(value) or str(value)
 
 
 def _named(row: Mapping[str, Any]) -> Row:
@@ -132,6 +160,9 @@ def _problem(named: Row, place: str) -> str:
     key, value = next(((key, named[key]) for key in PROBLEM_KEYS if named.get(key) is not None), ("problem", None))
     turns = [turn for turn in value if isinstance(turn, dict)] if isinstance(value, list) else []
     if turns:  # a chat: its only user turn
+        if (count := sum(turn.get("role") == "user" for turn in turns)) > 1:
+            fix = "the answer belongs to one of them; keep one user turn, examples go into --shots"
+            raise UserError(f"{place}: {key} is a chat with {count} user turns; {fix}.")
         value = next((turn.get("content") for turn in turns if turn.get("role") == "user"), None)
     text = as_text(value, place, key)
     if text is None or not text.strip():
@@ -143,24 +174,7 @@ def _before(named: Row) -> list[str]:
     return [text for key in BEFORE_KEYS if isinstance(text := named.get(key), str) and text.strip()]
 
 
-def _choices(named: Row) -> Sequence[str]:
-    listed = [named[key] for key in CHOICE_KEYS if isinstance(named.get(key), list)]
-    texts = [_simple(choice) for choice in listed[0]] if listed else []
-    return [text for text in texts if text] if all(texts) else []
-
-
-def _listed(choices: Sequence[str], named: Row) -> str:
-    """The choices as "A) … B) …", where the problem does not list them itself."""
-    text = next((str(named[key]) for key in PROBLEM_KEYS if key in named), "")
-    if not choices or len(choices) > len(ascii_uppercase) or all(choice in text for choice in choices):
-        return ""
-    marks = zip(ascii_uppercase, choices, strict=False)
-    return " ".join(
-        choice if re.match(rf"\(?{letter}[).:]", choice) else f"{letter}) {choice}" for letter, choice in marks
-    )
-
-
-def _answers(named: Row, choices: Sequence[str], place: str) -> tuple[tuple[tuple[str, str], ...], bool]:
+def _answers(named: Row, place: str) -> tuple[tuple[tuple[str, str], ...], bool]:
     """((column, text), …) of what is stated, and whether the first is a list of several."""
     stated = {key: named[key] for key in ANSWER_KEYS if key in named}
     if isinstance(reward := named.get("reward_model"), dict):
@@ -168,22 +182,27 @@ def _answers(named: Row, choices: Sequence[str], place: str) -> tuple[tuple[tupl
     found = {
         key: text
         for key, value in stated.items()
-        if not isinstance(value, dict)
-        and (text := _letter(value, choices) or _one_of(value) or as_text(value, place, key)) is not None
+        if not isinstance(value, dict) and (text := _one_of(value) or as_text(value, place, key)) is not None
     }
     if not found:
         key, value = next(iter(stated.items()), ("answer", None))
+        if stated and all(map(_is_absent, stated.values())):  # told at --check, as a blank answer is
+            return ((key, ABSENT[value != value]),), False
         raise UserError(f"{place}: {key} is {value!r:.60}; it must be a text, a number or a list of them.")
     first = stated[next(iter(found))]
     several = isinstance(first, list) and len([item for item in first if item]) > 1 and not _one_of(first)
     return tuple(found.items()), several
 
 
-def _letter(value: Any, choices: Sequence[str]) -> str:
-    """The letter of a choice that is stated by its position from 0, as in MMLU."""
-    if isinstance(value, bool) or not isinstance(value, int) or str(value) in choices:
-        return ""
-    return ascii_uppercase[value] if 0 <= value < min(len(choices), len(ascii_uppercase)) else ""
+def _first_answer(named: Row) -> Any:
+    return next((named[key] for key in ANSWER_KEYS if named.get(key) is not None), None)
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether a column has no value here: null, NaN, or a list of nothing else."""
+    if isinstance(value, list):
+        return all(map(_is_absent, value))
+    return value is None or value != value
 
 
 def _one_of(value: Any) -> str:

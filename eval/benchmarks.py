@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from eval import benchmark_files
-from eval.benchmark_rows import NotABenchmark, Stated, check_shape, read_row
+from eval.benchmark_rows import NotABenchmark, Stated, check_shape, name_positions, read_row
 from eval.console import printable
-from eval.golds import read_golds
+from eval.golds import read_decimal_commas, read_golds
 from eval.records import Benchmark, Problem, Reading, UserError, first_line
 from graders import grade_many
 
+MOST_NAMED = 5  # of what a folder without a benchmark holds
 ID_DIGITS = 12  # of the sha256 that stands for a missing id
 
 
@@ -85,8 +86,28 @@ def draw(problems: Sequence[Problem], limit: int | None) -> list[Problem]:
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """Names that `load` knows: those in `folder`, or the hub's table. Raises UserError for no folder."""
-    return sorted(HUB) if folder is None else survey(folder)[0]
+    """Names that `load` knows: those in `folder`, or the hub's table.
+
+    Raises UserError for no folder, or one without a benchmark: nothing would be compared with it.
+    """
+    if folder is None:
+        return sorted(HUB)
+    if known := survey(folder)[0]:
+        return known
+    raise UserError(f"{folder} holds no benchmark ({_held(folder)}); name the folder that holds NAME.jsonl.")
+
+
+def _held(folder: Path) -> str:
+    """What a folder without a benchmark holds: "folders: a, b; files: c"."""
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    others = survey(folder)[1]
+    said = [f"{what} {_some(held)}" for what, held in (("folders:", folders), ("files:", others)) if held]
+    return printable("; ".join(said)) or "it is empty"
+
+
+def _some(held: Sequence[str]) -> str:
+    more = f" and {len(held) - MOST_NAMED:,} more" if len(held) > MOST_NAMED else ""
+    return ", ".join(held[:MOST_NAMED]) + more
 
 
 def survey(folder: Path) -> tuple[list[str], list[str]]:
@@ -175,9 +196,11 @@ def _stated(path: Path) -> Iterator[Stated]:
 
 
 def _from_file(path: Path, name: str) -> tuple[list[Problem], list[Reading]]:
-    rows = list(_stated(path))
+    rows = name_positions(list(_stated(path)))
     ids = _ids(rows)
     golds, readings = read_golds(rows, ids)
+    if benchmark_files.has_semicolons(path):
+        golds, readings = read_decimal_commas(golds, readings, ids)
     problems = [
         Problem(id_, name, row.problem, gold, row.subject, row.level, row.source)
         for row, id_, gold in zip(rows, ids, golds, strict=True)

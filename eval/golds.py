@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from eval.benchmark_choices import NOTHING, QUOTED, QUOTED_LIST
 from eval.benchmark_rows import Stated
 from eval.records import Reading
 from graders import gold_from_solution
@@ -22,8 +23,6 @@ WORKED_SHARE = 0.1
 SENTENCE = "a sentence"  # how an answer is read that is one, and stays as it is
 # Of a text in which marks and words are looked for: the time of some patterns is quadratic.
 LONGEST_CHARS = 10_000
-# What programs write where there is no value.
-NOTHING = {"None", "NaN", "nan", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"}
 MARK = re.compile(r"(?<!#)####(?!#)")
 ANNOUNCED = re.compile(
     r"\bans(?:wers?)?(?:\s+(?:to|of|for)\s[^.\n:=]{1,80}?)?(?:\*\*)?\s*"
@@ -36,13 +35,18 @@ LEAD = re.compile(
     r"(?:answer|solution|value|root|result)s?(?:\s(?:is|are)\b|\s*:)\s*:?",
     re.IGNORECASE,
 )
+# What stands before an announced answer, and what takes it back.
+THEREFORE = re.compile(r"(?:(?:so|thus|hence|therefore|then)\b,?\s*)+", re.IGNORECASE)
+DENIED = re.compile(r"(?:not|never|neither|no longer|nothing but|isn't)\b", re.IGNORECASE)
+CONTRAST = re.compile(r"(?:,\s*(?:and\s|but\s)?|(?<=[\d$)}])\s+(?:and\s|but\s)?)(?:not|rather than|instead of)\s")
+# What Excel writes where the comma is the decimal sign: 3,5 and 1.234,5. 1,234 may be 1234.
+DECIMAL_COMMA = re.compile(r"([+\u2212-]?(?:\d+|\d{1,3}(?:\.\d{3})+)),(\d+)(\s?\\?%)?")
+ENGLISH_THOUSANDS = re.compile(r"[+\u2212-]?[1-9]\d{0,2}(?:,\d{3})+(?:\s?\\?%)?")
+NUMBER_LIST = re.compile(r"[+\u2212-]?\d+(?:,\s?[+\u2212-]?\d+){2,}")
 ENCLOSED = re.compile(r"<answer>(?P<answer>.*?)</answer>", re.DOTALL | re.IGNORECASE)
 HOPE = re.compile(r"I hope (?:it|this) is correct\.?\s*$", re.IGNORECASE)
 SENTENCE_END = re.compile(r"(?<=[^\s.])[.!](?=\s+[A-Z])")
 THOUSANDS = re.compile(r"\$?-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-# A list as Python or numpy prints it, in a cell of a table.
-QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
-QUOTED_LIST = re.compile(rf"\[\s*{QUOTED}(?:[,\s]+{QUOTED})*\s*\]")
 
 ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[^}]*\}(?:\{[^}]*\})?|\\(?:text|mathrm|textbf|textit|mbox|operatorname)\b")
 WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
@@ -74,6 +78,28 @@ def read_golds(rows: Sequence[Stated], ids: Sequence[str]) -> tuple[list[str], l
     return golds, readings
 
 
+def read_decimal_commas(
+    golds: Sequence[str], readings: Sequence[Reading], ids: Sequence[str]
+) -> tuple[list[str], list[Reading]]:
+    """The answers of a table with semicolons, "3,5" as "3.5" and "1.234,5" as "1234.5", and the readings.
+
+    Where nothing but 1,234 has a comma, it may be 1234 or 1.234, and is not read; nor is 1,2 where
+    others are lists as 1,2,3.
+    """
+    matches = [DECIMAL_COMMA.fullmatch(gold.strip()) for gold in golds]
+    lists = any(NUMBER_LIST.fullmatch(gold.strip()) and not ENGLISH_THOUSANDS.fullmatch(gold.strip()) for gold in golds)
+    certain = not lists and any(match and not ENGLISH_THOUSANDS.fullmatch(match[0]) for match in matches)
+    read, said = list(golds), list(readings)
+    for place, match in enumerate(matches):
+        if not match:
+            continue
+        number = f"{match[1].replace('.', '')}.{match[2]}{match[3] or ''}"
+        how = "a number with a decimal comma" if certain else "its comma may part decimals, thousands or a list"
+        read[place] = number if certain else ""
+        said.append(Reading(ids[place], golds[place], number if certain else None, how))
+    return read, said
+
+
 def read_gold(stated: str) -> tuple[str | None, str]:
     """(the answer, where it was found); (stated, "") as it stands, (None, why) for nothing to read."""
     text = stated.strip()
@@ -85,7 +111,7 @@ def read_gold(stated: str) -> tuple[str | None, str]:
     if _boxed_in_text(text):
         return gold_from_solution(text), "the last box"
     for answer, how in _marked(text[-LONGEST_CHARS:]):
-        if answer and not is_worked(answer) and brace_depth(answer) == 0:
+        if answer and not DENIED.match(answer) and not is_worked(answer) and brace_depth(answer) == 0:
             return answer, how
     if SOLUTION_BOX.search(text) and not is_usable_gold(text):
         return None, "its box never closes, or is empty"
@@ -109,6 +135,8 @@ def is_worked(text: str) -> bool:
 def _choose(row: Stated) -> tuple[str | None, str, str]:
     """(answer, how, stated) by the first column out of which an answer can be read."""
     first, first_stated = None, row.answers[0][1]
+    if row.position is not None:
+        return first_stated, f"the position of a choice, counted from {row.base}", row.position
     for place, (column, stated) in enumerate(row.answers):
         answer, how = read_gold(stated)
         how = how or ("the items of the list" if row.joined and place == 0 else "")
@@ -166,6 +194,7 @@ def _trimmed(answer: str) -> str:
     """An announced answer without what follows it: a line, a sentence, a full stop, emphasis."""
     answer = answer.replace("**", " ").strip().split("\n")[0]
     answer = SENTENCE_END.split(HOPE.sub("", answer).strip())[0].strip(" *_")
+    answer = CONTRAST.split(THEREFORE.sub("", answer, count=1) if THEREFORE.match(answer) else answer)[0]
     if answer.endswith(".") and not answer.endswith(".."):
         answer = answer[:-1].strip()
     return answer.replace(",", "").removeprefix("$") if THOUSANDS.fullmatch(answer) else answer

@@ -16,6 +16,7 @@ from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.checks.findings import Finding
 from eval import benchmarks
 from eval.console import print_table, progress
+from eval.records import UserError
 
 DATASET = "dataset"  # its folder in what `writer` writes
 # Code that does one of these is read and not run.
@@ -63,8 +64,15 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
 
 def tests(folder: Path | None) -> Index | None:
     """The problems of every benchmark in `folder`; the demo keeps its own beside train and validation."""
-    names = [name for name in benchmarks.names(folder) if name not in rows.MAX_ROWS] if folder else []
+    names = _test_names(folder) if folder else []
     return build(problem for name in names for problem in benchmarks.load(name, folder).problems) if names else None
+
+
+def _test_names(folder: Path) -> list[str]:
+    """Raises UserError where the folder holds the training rows only: nothing would be compared."""
+    if names := [name for name in benchmarks.names(folder) if name not in rows.MAX_ROWS]:
+        return names
+    raise UserError(f"{folder} holds no benchmark beside {' and '.join(rows.MAX_ROWS)}; name the folder of the tests.")
 
 
 def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console, model: str) -> None:

@@ -126,6 +126,14 @@ def test_a_foreign_file_beside_benchmarks_is_named_once(tmp_path, monkeypatch, c
     assert json.loads(said.out)["contamination"]["bench"]["exact"] == 1
 
 
+def test_a_folder_without_benchmarks_is_refused(tmp_path, monkeypatch, capfd, tokenizer_folder):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "set.jsonl", clean())
+    (tmp_path / "benchmarks" / "gsm8k").mkdir(parents=True)
+    assert main(["audit", "set.jsonl", "--benchmarks-dir", "benchmarks", "--tokenizer", str(tokenizer_folder)]) == 2
+    assert "benchmarks holds no benchmark (folders: gsm8k)" in capfd.readouterr().err
+
+
 def test_every_kind_of_file_gives_the_same_figures(instruments, tmp_path):
     from datasets import Dataset, DatasetDict
 

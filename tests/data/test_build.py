@@ -214,3 +214,13 @@ def test_a_foreign_file_beside_benchmarks_is_named_once(recipe, tmp_path, capfd)
     (manifest,) = (tmp_path / "out").glob("*/manifest.json")
     assert json.loads(manifest.read_text())["benchmarks"].keys() == {"sums"}
     assert said.err.count("train.jsonl (problem is None") == 1
+
+
+def test_a_folder_without_benchmarks_is_no_decontamination(recipe, tmp_path, capfd):
+    benchmarks = tmp_path / "benchmarks"
+    (benchmarks / "math500").mkdir(parents=True)
+    (benchmarks / "math500" / "test.jsonl").write_text('{"problem": "p", "answer": "1"}\n')
+    path = recipe("  - decontaminate\n", sums=problems(60))
+    assert main(["build", str(path), "--out", str(tmp_path / "out"), "--benchmarks-dir", str(benchmarks)]) == 2
+    assert f"{benchmarks} holds no benchmark (folders: math500)" in capfd.readouterr().err
+    assert not list((tmp_path / "out").glob("*/manifest.json"))

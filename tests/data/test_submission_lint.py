@@ -10,6 +10,7 @@ import yaml
 from data.submission import lint
 from data.submission.checks import behaviour, code, config, files, rows
 from data.submission.inside import probe
+from eval.records import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -284,6 +285,21 @@ def test_a_problem_of_a_benchmark_among_the_training_rows_is_named(folder, tmp_p
     (benchmarks / "manifest.json").write_text("{}")
     (found,) = rows.findings(folder / "dataset", tests=lint.tests(benchmarks))
     assert found.check == "benchmark-leak" and "2 of the 3 problems of sums" in found.problem
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("math500/test.jsonl", r"holds no benchmark \(folders: math500\)"),
+        ("train.jsonl", "holds no benchmark beside train and validation"),
+    ],
+)
+def test_a_folder_without_tests_is_refused(path, said, tmp_path):
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text('{"problem": "p", "answer": "1"}\n')
+    with pytest.raises(UserError, match=said) as refusal:
+        lint.tests(tmp_path)
+    assert refusal.value.exit_code == 2
 
 
 def test_a_problem_of_a_benchmark_is_named_behind_a_wrapper_and_nearly(folder, tmp_path_factory):

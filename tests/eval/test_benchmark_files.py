@@ -77,10 +77,41 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str | None, str, str]]] = {
     "GSM-hard": ({"input": "p", "code": "x", "target": -9867630.0}, (None, "p", "-9867630")),
     "MMLU": ({"question": "p", "choices": ["3", "4"], "answer": 1}, (None, "p\nA) 3 B) 4", "B")),
     "AQuA": ({"question": "p", "options": ["A)21", "B)22"], "correct": "B"}, (None, "p\nA)21 B)22", "B")),
-    "choices that are no texts": ({"question": "p", "choices": [{"text": "3"}], "answer": "B"}, (None, "p", "B")),
+    "choices with texts": ({"question": "p", "choices": [{"text": "3"}, {"text": "4"}], "answer": "B"}, (None, "p\nA) 3 B) 4", "B")),
+    "choices with labels": (
+        {"question": "p", "choices": [{"label": "B", "text": "3"}, {"label": "C", "text": "4"}], "answer": "B"},
+        (None, "p\nB) 3 C) 4", "B"),
+    ),
+    "ARC": ({"question": "p", "choices": {"text": ["3", "4"], "label": ["A", "B"]}, "answerKey": "A"}, (None, "p\nA) 3 B) 4", "A")),
+    "ARC with figures": (
+        {"question": "p", "choices": {"text": ["7", "8"], "label": ["1", "2"]}, "answerKey": "1"}, (None, "p\n1) 7 2) 8", "1")
+    ),
+    "choices by letter": ({"question": "p", "options": {"A": "3", "B": 4}, "answer": "A"}, (None, "p\nA) 3 B) 4", "A")),
+    "MathQA": (
+        {"Problem": "p", "options": "a ) 38 , b ) 27.6", "correct": "b"}, (None, "p\na ) 38 , b ) 27.6", "b")
+    ),
+    "a column a choice": ({"question": "p", "A": 3, "B": "4", "C": "", "answer": "B"}, (None, "p\nA) 3 B) 4", "B")),
+    "a column an option": ({"question": "p", "Option A": "3", "Option B": "4", "answer": "B"}, (None, "p\nA) 3 B) 4", "B")),
+    "numbered choices": ({"question": "p", "choice1": "3", "choice2": "4", "answer": 0}, (None, "p\nA) 3 B) 4", "A")),
+    "columns a and b of an equation": ({"question": "p", "a": 3, "b": 4, "answer": 7}, (None, "p", "7")),
+    "choices as pandas prints them": ({"question": "p", "choices": "['3' '4']", "answer": "1"}, (None, "p\nA) 3 B) 4", "B")),
+    "choices as Python prints them": ({"question": "p", "choices": "['3', \"4'\"]", "answer": "A"}, (None, "p\nA) 3 B) 4'", "A")),
+    "numbers as numpy prints them": ({"question": "p", "choices": "[3 4]", "answer": "A"}, (None, "p\nA) 3 B) 4", "A")),
+    "ARC as pandas prints it": (
+        {"question": "p", "choices": "{'text': array(['3', '4'], dtype=object), 'label': array(['A', 'B'])}", "answer": "A"},
+        (None, "p\nA) 3 B) 4", "A"),
+    ),
+    "a flag in a table": ({"question": "p", "choices": "True", "answer": "A"}, (None, "p", "A")),
+    "a count of choices": ({"question": "p", "choices": "4", "answer": "A"}, (None, "p", "A")),
+    "a missing value for choices": ({"question": "p", "options": "None", "answer": "5"}, (None, "p", "5")),
+    "no choices": ({"question": "p", "choices": [], "answer": "4"}, (None, "p", "4")),
+    "a text for a value": ({"question": "p", "choices": ["1", "2"], "answer": "1"}, (None, "p\nA) 1 B) 2", "1")),
     "choices that are numbers": ({"question": "p", "choices": [3, 4], "answer": "A"}, (None, "p\nA) 3 B) 4", "A")),
     "a flag for choices": ({"question": "p", "choices": True, "answer": "A"}, (None, "p", "A")),
-    "choices that the problem lists": ({"question": "p 3 or 4", "choices": ["3", "4"], "answer": "B"}, (None, "p 3 or 4", "B")),
+    "choices that the problem lists": ({"question": "p (A) 3 (B) 4", "choices": ["3", "4"], "answer": "B"}, (None, "p (A) 3 (B) 4", "B")),
+    "choices that the problem has without letters": (
+        {"question": "6 - 3 or 4", "choices": ["3", "4"], "answer": "B"}, (None, "6 - 3 or 4\nA) 3 B) 4", "B")
+    ),
     "a chat": (
         {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "p"}],
          "reward_model": {"ground_truth": "34", "style": "rule"}}, (None, "p", "34"),
@@ -153,6 +184,16 @@ def test_rows_without_ids_keep_theirs_when_the_file_is_sorted_anew(tmp_path: Pat
     assert ids[0] == ids[1] and len(ids[0]) == 3
 
 
+def with_names(names: list[str]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table([["p"]] * len(names), names), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def row_of(**columns: Any) -> bytes:
+    return json.dumps([{"problem": "p", "answer": "A", **columns}]).encode()
+
+
 BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "CSV with a cell too many": ("own.csv", b"problem,answer\np,5\nq,1,2\n", ("own.csv:3", "more or fewer cells")),
     "CSV with a cell too few": ("own.csv", b"problem,answer\np\n", ("own.csv:2", "more or fewer cells")),
@@ -162,6 +203,54 @@ BAD: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "an array cut off": ("own.json", json.dumps(ROWS).encode()[:-3], ("own.json:1", "is not JSON")),
     "half a character in an array": ("own.json", rb'[{"problem": "\ud800", "answer": "1"}]', ("row 1", "surrogates")),
     "a row that is no object": ("own.json", b'[{"problem": "p", "answer": "1"}, 5]', ("row 2", "'5'", "not an object")),
+    "several lists": (
+        "own.json",
+        json.dumps({"algebra": ROWS, "geometry": ROWS}).encode(),
+        ("own.json", "'algebra' (2), 'geometry' (2)", "file"),
+    ),
+    "train and test": (
+        "own.json",
+        json.dumps({"train": ROWS, "test": ROWS[:1]}).encode(),
+        ("'train' (2), 'test' (1)",),
+    ),
+    "columns by subject": ("own.json", json.dumps({"a": COLUMNS, "b": COLUMNS}).encode(), ("'a' (2), 'b' (2)",)),
+    "a column twice": ("own.csv", b"problem,answer,answer\np,1,2\n", ("own.csv", "'answer' comes twice")),
+    "a column twice in Parquet": (
+        "own.parquet",
+        with_names(["problem", "answer", "answer"]),
+        ("'answer' comes twice",),
+    ),
+    "a key twice in a line": (
+        "own.jsonl",
+        b'{"problem": "p", "answer": "1", "answer": "2"}',
+        ("own.jsonl", "'answer' comes twice"),
+    ),
+    "a key twice in an array": (
+        "own.json",
+        b'[\n{"problem": "p", "answer": "1", "answer": "2"}]',
+        ("'answer' comes twice",),
+    ),
+    "a cell too few below sep=": ("own.csv", b"sep=;\r\nproblem;answer\r\np\r\n", ("own.csv:3", "more or fewer cells")),
+    "choices in lists": (
+        "own.json",
+        row_of(choices=[["3"], ["4"]]),
+        ("row 1: choices is [['3'], ['4']]", "list of texts"),
+    ),
+    "choices cut off": ("own.json", row_of(options="['3' '4]"), ("row 1: options is", "cannot be read as choices")),
+    "a null choice": ("own.json", row_of(options=["3", None, "4"]), ("row 1: options is",)),
+    "choices with labels to spare": ("own.json", row_of(choices={"text": ["3"], "label": ["A", "B"]}), ("choices is",)),
+    "choices by words": ("own.json", row_of(choices={"easy": "3", "hard": "4"}), ("choices is {'easy'",)),
+    "a column of lists for a choice": ("own.json", row_of(A=["3"], B="4"), ("row 1: a is ['3']",)),
+    "letters and positions": (
+        "own.jsonl",
+        b'{"problem":"p","choices":["x","y"],"answer":"B"}\n{"problem":"q","choices":["x","y"],"answer":1}',
+        ("own.jsonl:2", "'1' is a position", "own.jsonl:1 it is a letter"),
+    ),
+    "a chat of several turns": (
+        "own.json",
+        row_of(problem=[{"role": role, "content": "p"} for role in ("user", "assistant", "user")]),
+        ("row 1: problem is a chat with 2 user turns",),
+    ),
     "a null row of an array": ("own.json", b'[{"problem": "p", "answer": "1"}, null]', ("row 2", "not an object")),
 }
 
@@ -173,6 +262,79 @@ def test_a_damaged_file_is_one_sentence(name: str, content: bytes, said: tuple[s
         load("own", tmp_path)
     assert refusal.value.exit_code == 2 and "\n" not in str(refusal.value)
     assert all(words in str(refusal.value) for words in said), str(refusal.value)
+
+
+def positions(*rows: tuple[list[Any], Any]) -> str:
+    return "\n".join(json.dumps({"question": f"p{n}", "choices": c, "answer": a}) for n, (c, a) in enumerate(rows))
+
+
+ORDER = ["3", "1", "2", "0"]
+# One column means one thing in the whole file: positions of choices, or values.
+FILES_OF_CHOICES: dict[str, tuple[str, list[str]]] = {
+    "a position that is a choice, too": (positions((ORDER, 1)), ["B"]),
+    "positions from 0": (positions((ORDER, 1), (["x", "y"], 0)), ["B", "A"]),
+    "positions from 1": (positions((ORDER, 4), (["x", "y"], 1)), ["D", "A"]),
+    "values": (positions((ORDER, 3), (["7", "8"], 7)), ["3", "7"]),
+    "values as far as 4 of 4": (positions(([1, 2, 3, 4], 4), ([1, 2, 3, 4], 1)), ["4", "1"]),
+    "whole floats": (positions((ORDER, 1.0), (["x", "y"], 0.0)), ["B", "A"]),
+    "positions beside nothing": (positions((ORDER, 1), (["x", "y"], None), (["x", "y"], "")), ["B", "", ""]),
+    "positions beside a row without choices": (positions((ORDER, 1), ([], 1)), ["B", "1"]),
+    "texts that are values": (positions((ORDER, "1"), (["1", "2"], "2")), ["1", "2"]),
+}
+
+
+@pytest.mark.parametrize(("content", "answers"), FILES_OF_CHOICES.values(), ids=FILES_OF_CHOICES)
+def test_answers_are_positions_in_a_whole_file_or_not_at_all(content: str, answers: list[str], tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text(content)
+    benchmark = load("own", tmp_path)
+    assert [problem.answer for problem in benchmark.problems] == answers
+    said = [reading.answer for reading in benchmark.readings if "the position of a choice" in reading.how]
+    assert said == [answer for answer in answers if answer.isalpha()]
+
+
+HEADERS: dict[str, str] = {
+    "commas in a quoted name": 'id;problem;answer;"remark, with, many, commas"\na;p;5;x\n',
+    "commas in a name": "id;problem;answer;remark, with, many, commas\na;p;5;x\n",
+    "a line end in a name": 'id;problem;answer;"remark\nwith, a, line"\na;p;5;x\n',
+    "semicolons in a quoted name": 'id,problem,answer,"a;b;c;d;e"\na,p,5,x\n',
+    "Excel's first line": "sep=;\r\nid;problem;answer\r\na;p;5\r\n",
+    "Excel's first line with another sign": 'sep=|\nid|problem|answer\na|p|5\n',
+    "tabs": "id\tproblem\tanswer\na\tp\t5\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", HEADERS.values(), ids=HEADERS)
+def test_what_parts_the_cells_is_read_out_of_the_header(content: str, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(content, newline="")
+    assert [(one.id, one.problem, one.answer) for one in load("own", tmp_path).problems] == [("a", "p", "5")]
+
+
+# Answers in a table with semicolons -> as they are read; "" is not judged.
+DECIMAL_COMMAS: dict[tuple[str, ...], list[str]] = {
+    ("3,5", "1.234,5", "1,234", "-0,5", "12,5 %"): ["3.5", "1234.5", "1.234", "-0.5", "12.5 %"],
+    ("3,5", "1.234", "7", "(3,5)", "6, 7"): ["3.5", "1.234", "7", "(3,5)", "6, 7"],
+    ("0,125", "5"): ["0.125", "5"],
+    ("1,234", "5"): ["", "5"],
+    ("3,5", "1,2,3"): ["", "1,2,3"],
+}
+
+
+@pytest.mark.parametrize(("stated", "read"), DECIMAL_COMMAS.items(), ids=map(str, DECIMAL_COMMAS))
+def test_a_decimal_comma_is_read_where_semicolons_part_the_cells(
+    stated: tuple[str, ...], read: list[str], tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    rows = "".join(f"p{n};{answer}\n" for n, answer in enumerate(stated))
+    (tmp_path / "own.csv").write_text("problem;answer\n" + rows)
+    assert [problem.answer for problem in load("own", tmp_path).problems] == read
+    done = cli("benchmarks", "--check", "--benchmarks-dir", tmp_path)
+    assert done.code == ("" in read)
+    said = "its comma may part decimals, thousands or a list" if "" in read else "a number with a decimal comma"
+    assert said in done.out and repr(stated[0]) in done.out
+
+
+def test_a_comma_stays_where_commas_part_the_cells(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text('problem,answer\np,"3,5"\n')
+    assert [problem.answer for problem in load("own", tmp_path).problems] == ["3,5"]
 
 
 # Files that lie beside benchmarks and are none.
@@ -231,8 +393,30 @@ def test_the_command_lists_the_rest_and_ends_well(mixed: Path, cli: Callable[...
 
 def test_a_damaged_benchmark_hides_no_other_and_ends_with_2(mixed: Path, cli: Callable[..., Any]) -> None:
     (mixed / "bad.jsonl").write_text(LINES + "{cut")
-    done = cli("benchmarks", "--benchmarks-dir", mixed)
-    assert done.code == 2 and "sums" in done.out and "bad.jsonl:3" in done.out
+    for options in ((), ("--check",)):
+        done = cli("benchmarks", *options, "--benchmarks-dir", mixed)
+        assert done.code == 2 and "sums" in done.out and "damaged" in done.out and "bad.jsonl:3" in done.out
+
+
+# What lies in a folder without a benchmark -> how it is named.
+WITHOUT: dict[str, tuple[tuple[str, ...], str]] = {
+    "subfolders": (("math500/test.jsonl", "gsm8k/test.jsonl"), "folders: gsm8k, math500"),
+    "other files": (("README.md", "a/test.jsonl"), "folders: a; files: README.md"),
+    "many": (tuple(f"f{n}/test.jsonl" for n in range(9)), "f4 and 4 more"),
+    "nothing": ((), "it is empty"),
+}
+
+
+@pytest.mark.parametrize(("paths", "held"), WITHOUT.values(), ids=WITHOUT)
+def test_a_folder_without_a_benchmark_is_refused_by_what_it_holds(
+    paths: tuple[str, ...], held: str, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    for path in paths:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(LINES)
+    for options in ((), ("--check",)):
+        done = cli("benchmarks", *options, "--benchmarks-dir", tmp_path)
+        assert done.code == 2 and f"{tmp_path} holds no benchmark (" in done.err and held in done.err
 
 
 def test_answers_that_cannot_be_read_are_red_at_check(tmp_path: Path, cli: Callable[..., Any]) -> None:

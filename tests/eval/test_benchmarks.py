@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,11 +113,8 @@ BAD_LINES = {
     "no object": (["[1, 2]"], ("sums.jsonl:1", "[1, 2]", "is not an object")),
     "no problem": ([SUM, "", '{"id": "x", "answer": "2"}'], ("sums.jsonl:3", "problem is None")),
     "no answer": (['{"id": "x", "problem": "1 + 1?"}'], ("sums.jsonl:1", "answer is None")),
-    "a null answer": ([SUM, PRODUCT.replace('"6"', "null")], ("sums.jsonl:2", "answer is None; it must be a text")),
-    "NaN for an answer": ([SUM, PRODUCT.replace('"6"', "NaN")], ("sums.jsonl:2", "answer is nan")),
     "an object for an answer": ([SUM, PRODUCT.replace('"6"', '{"x": 6}')], ("sums.jsonl:2", "answer is {'x': 6}")),
     "a list of lists": ([SUM, PRODUCT.replace('"6"', "[[1, 2], [3, 4]]")], ("sums.jsonl:2", "answer is [[1, 2]")),
-    "an empty list": ([SUM, PRODUCT.replace('"6"', "[]")], ("sums.jsonl:2", "answer is []")),
     "a blank problem": ([SUM, PRODUCT.replace("2 * 3?", " ")], ("sums.jsonl:2", "problem is ' '; it must be a text")),
     "an id twice": ([SUM, PRODUCT, SUM], ("sums.jsonl:3", "id 'a' comes twice", "sums.jsonl:1", "made from the text")),
     "a pointer of Git LFS": (["version https://git-lfs.github.com/spec/v1"], ("sums.jsonl", "git lfs pull")),
@@ -130,6 +128,25 @@ def test_a_bad_file_is_refused_with_its_line(
     lines: list[str], said: tuple[str, ...], write: Callable[..., Path]
 ) -> None:
     assert_refused(lambda: load("sums", write(*lines)), *said)
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", "[]", "[null]", '"None"', '"nan"'])
+def test_a_row_without_an_answer_is_not_judged_and_hides_no_other(
+    nothing: str, write: Callable[..., Path], cli: Callable[..., Any]
+) -> None:
+    folder = write(SUM, PRODUCT.replace('"6"', nothing))
+    assert [problem.answer for problem in load("sums", folder).problems] == ["2", ""]
+    done = cli("benchmarks", "--check", "--benchmarks-dir", folder)
+    assert done.code == 1
+    assert "sums: no answer can be read in 1 of 2 problems" in done.out and "such as 'b'" in done.out
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_blank_answer_is_named_as_an_answer_that_is_missing(
+    blank: str, write: Callable[..., Path], cli: Callable[..., Any]
+) -> None:
+    done = cli("benchmarks", "--check", "--benchmarks-dir", write(SUM, PRODUCT.replace('"6"', f'"{blank}"')))
+    assert done.code == 1 and "sums: the answer is blank in 1 of 2 problems, such as 'b'" in done.out
 
 
 PACKED = gzip.compress("".join(SUM.replace('"a"', f'"{number}"') + "\n" for number in range(50)).encode())

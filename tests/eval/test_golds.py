@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from eval.benchmark_remarks import remarks
-from eval.benchmarks import load, ungradable
+from eval.benchmarks import load, to_lines, ungradable
 from eval.golds import read_gold
 from eval.records import Benchmark
 from graders import grade_answer
@@ -37,6 +38,15 @@ READ = {
     "2+3=5. The answer is 5. This is right.": "5",
     "2+3=5, the answers are 2, 3.": "2, 3",
     "The answer to this question is 5.": "5",
+    "So the answer is therefore 5.": "5",
+    "Answer: so, 5": "5",
+    "The answer is thus $5$.": "$5$",
+    "The answer is 5, not 6.": "5",
+    "The answer is 5 and not 6.": "5",
+    "The answer is $5$ rather than $6$.": "$5$",
+    "The answer is 5. The answer is not 6.": "5",
+    "The answer is: does not exist": "does not exist",
+    "Answer: sometimes": "sometimes",
     "First the answer is 3.\nBut then, the answer is 5.": "5",
     "Final Answer: The final answer is $5$. I hope it is correct.": "$5$",
     "<think>hm</think>\n<answer> 5 </answer>": "5",
@@ -66,6 +76,7 @@ AS_IT_STANDS = (
     r"x=\boxed{5}", "Wednesday", r"\text{east}", "x = 5", "A", "(A)", r"\text{(A)}", "no solution", "There is no solution.",
     "[1, 2]", r"\{1, 2\}", "1, 2", "(1, 2)", "5 apples", r"90\text{ square" + "\n" + "units}", r"\#5", "C", "none", "",
     "   ", r"\begin{pmatrix} 1 \\" + "\n" + r" 2 \end{pmatrix}", r"f(x)=x \text{ if } x>0", "Solution is: $x=5$",
+    "The answer is not 6", "Answer: never",
 )  # fmt: skip
 
 
@@ -85,6 +96,7 @@ UNREADABLE = {
     "None": "missing",
     "nan": "missing",
     "N/A": "missing",
+    "We add 2. The answer is not 6.": "solution",
     "We add two and three, and that is how we get there in the end.": "solution",
     "She has 5 apples.": "solution",
     "2+3=5\n5": "solution",
@@ -142,6 +154,38 @@ COLUMNS = {
 def test_the_first_column_with_an_answer_counts(row: dict[str, Any], answer: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"problem": "2 + 5?"} | row) + "\n")
     assert load("rows", tmp_path).problems[0].answer == answer
+
+
+# The beginnings of a benchmark's sha256, by which evaluations are kept, and of its stored problems'.
+REAL = {
+    "aime24": ("552605139f5f", "613aaff7de63"),
+    "aime25": ("c14831bc4c0f", "00e7af46104d"),
+    "amc23": ("f4c36a01136a", "dc6f52d652dd"),
+    "aqua": ("11a9514e9035", "cee14deac049"),
+    "asdiv": ("657df241a853", "a50ad1a9dd03"),
+    "college_math": ("a54ea489c7c2", "707e22ee2c2d"),
+    "gaokao2023en": ("9df3667a1712", "295b9ec30f6c"),
+    "gsm8k-test": ("559d1ffd87d6", "0cd5d0c94b9f"),
+    "gsm_hard": ("54ff5a6963b1", "7385237557ec"),
+    "math-test": ("b51955c7ed08", "b4c44b7e88d6"),
+    "math500": ("e8ae1418f883", "7929db644695"),
+    "mawps": ("5cb4fb2c8328", "54facc1a662f"),
+    "minerva_math": ("16154035ebb8", "faa70a5d7939"),
+    "olymmath_en_easy": ("5f80e5b5a52e", "17ab5998c94f"),
+    "olymmath_en_hard": ("c5c9fcd99127", "cde68d38e366"),
+    "olympiadbench": ("46c482268a10", "3537dccd8a77"),
+    "sat_math": ("317d43bbf8ae", "bf301cb6df16"),
+    "svamp": ("d1f78f67f494", "a3616cce8108"),
+}
+
+
+@pytest.mark.parametrize(("name", "digests"), REAL.items(), ids=REAL)
+def test_a_real_benchmark_stays_the_one_that_was_scored(name: str, digests: tuple[str, str]) -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there: {name} is not looked at")
+    benchmark = load(name, SHARED)
+    stored = hashlib.sha256(to_lines(benchmark).encode()).hexdigest()
+    assert (benchmark.sha256[:12], stored[:12]) == digests
 
 
 def test_no_real_benchmark_gives_a_false_alarm() -> None:
