@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.notes import parted, unpacked
+from data.operations import applies, changes
 from data.text import COMMAND, NUMBER_WORDS, is_number, tokenized
 
 # Of these only longer problems are told from prose such as "Find the area".
@@ -31,7 +33,8 @@ CUT = re.compile(
     r"(?P<formula>\$\$.{1,600}?\$\$|\$(?![\s$])[^$\n]{0,600}?(?<![\s\\])\$(?!\d)"
     r"|\\\[.{1,600}?\\\]|\\\(.{1,600}?\\\))"
     r"|(?P<markup><\|[^|\n<>]{1,40}\|>|<</?[A-Z]{2,9}>>|\[/?[A-Z]{2,9}\]"
-    r"|</?[A-Za-z][\w-]{0,30}(?: [\w-]{1,30}=\"[^\"<>]{0,60}\"){0,9} ?/?>"
+    r"|</?[A-Za-z][\w-]{0,30}(?:\s[\w:-]{1,30}=(?:\"[^\"<>]{0,60}\"|'[^'<>]{0,60}'|[^\s\"'<>=]{1,60})){0,9}\s?/?>"
+    r"|<!\[CDATA\[|\]\]>"
     r"|\\(?:begin|end)\{(?:problem|question|exercise|example|task|quote|center|enumerate|itemize|document)\})"
     r"|(?P<bold>\*\*)"
     r"|(?P<edge>\n\s*|(?<![^\n])[ \t]*(?:[-*+•>]|\(?[a-zA-Z]{1,4}[.)]|\([^()\n]{1,30}\))\s+"
@@ -91,13 +94,40 @@ ANOTHER_TASK = re.compile(r"\b(?:how (?:many|much|far|fast|long|old)|(?:dis)?pro
 OPERATION = re.compile(
     _any_of(
         "sum product quotient difference remainder ratio roots? squared? cubed? times\\sthe multipl\\w+ add(?:ed|ing)? "
-        "subtract\\w* divid\\w+ divisib\\w+ doubled? tripled? twice thrice percent\\w* binary base modulo mod "
+        "subtract\\w* divid\\w+ divisib\\w+ doubled?(?![\\s-]check) tripled? (?<!check\\sit\\s)twice "
+        "thrice percent\\w* binary base modulo mod "
         "reciprocal inverse derivative integral largest smallest larger smaller greatest least maximum minimum "
         "primes? th(?:is|at)\\s(?:result|number|value)"
     )
 )
 # "As a positive integer" says how to answer, "the positive root" what to find.
 SIGN = re.compile(_any_of("positive negative even odd"))
+# How exactly, and in which form.
+ROUNDING = re.compile(
+    r"\b(?:round(?:ed)?|correct|accurate|answers?|result|it)\b[\w\s-]{0,40}\b(?:to|with|at) (?:at least )?(?:the nearest [a-z]+"
+    r"|(?:\d+|[a-z]+) (?:d\.?p|s\.?f|(?:(?:decimal|significant|sig)\.? ?)?(?:place|digit|figure|decimal|fig)s?)\b)",
+    re.IGNORECASE,
+)
+FORM = re.compile(r"\banswers?\b.{0,40}\b(?:as an? (?:\w+ )?(?:fraction|ratio)|(?:in|of) (?:the|this) form)\b")
+# Words of one letter in Slavic languages stand before another word; in Western ones a letter is a variable.
+SMALL_WORD = re.compile(r"(?<![^\s(])[ksuvwz](?= [^\W\d_]{3})")
+WESTERN = re.compile(
+    _any_of(
+        "the an of is be let find with for and if that are in soit est le la les un une des sea sean es el los las que "
+        "sei seien ist der die das ein eine sia è il di che seja é os um uma do da zij het een per en et und"
+    )
+)
+# As the name of an entry, or in a sentence that only looks like a label.
+QUANTITY = re.compile(
+    _any_of(
+        "radius radii length width height depth base side sides area perimeter circumference volume angle speed rate distance "
+        "price cost weight mass diameter total mean median average sum count number\\sof value temperature population "
+        "is are was were be has have had equals? plus minus gets? costs? there given assume let suppose"
+    )
+    + r"|\d ?(?:cm|mm|km|m|kg|g|ft|in|inches|feet|miles|dollars|cents|degrees|%|hours|apples)\b|[€£%°]|\$"
+)
+# "n° 5", "p. 12", "id=412".
+NUMBER_SIGN = re.compile(r"\b[npqvcNPQVC][°º.]?(?=[ .]?\d)|(?<=\w\w)=(?=\w)")
 INVITATION = re.compile(
     r"\W*(?:please |now |kindly )?[a-z]+ (?:this|these|it|the (?:following|next|task|expression|exercise)\w*)(?: \w+)?\W*"
 )
@@ -107,10 +137,11 @@ Heads = dict[tuple[str, ...], list[tuple[list[str], int]]]
 
 
 class Piece(NamedTuple):
-    """A piece of a row and its tokens; markup has none."""
+    """A piece of a row, its tokens, and whether it is part of a note; markup has no tokens."""
 
     text: str
     tokens: list[str]
+    note: bool = False
 
 
 def add(heads: Heads, tokens: Sequence[str], number: int) -> None:
@@ -122,6 +153,8 @@ def add(heads: Heads, tokens: Sequence[str], number: int) -> None:
 
 def find_wrapped(text: str, tokens: Sequence[str], heads: Heads) -> set[int]:
     """Numbers of the problems that are all of `text`, which `normalised` makes `tokens` of, but for a wrapper."""
+    if (plain := unpacked(text)) != text:
+        text, tokens = plain, tokenized(plain)
     if not text.isascii() and (spaced := BORDER.sub(" ", text)) != text:
         tokens = tokenized(spaced)
     if not _is_in(tokens, heads):
@@ -140,22 +173,35 @@ def _is_in(tokens: Sequence[str], heads: Heads) -> bool:
 def cut(text: str) -> list[Piece]:
     """The pieces of a row, in order; their tokens one after another are the row's, but for markup."""
     found: list[Piece] = []
+    for part, note in parted(text):
+        harmless = note and _is_harmless(part)
+        found += (piece._replace(note=harmless) for piece in _cut(part))
+    return found
+
+
+def _cut(text: str) -> Iterator[Piece]:
     start = 0
     for match in CUT.finditer(text):
         kind = match.lastgroup
         if kind == "formula":
             continue
-        _append(found, text[start : match.end() if kind == "edge" else match.start()])
+        yield from _piece(text[start : match.end() if kind == "edge" else match.start()])
         if kind == "markup":
-            found.append(Piece(match[0], []))
+            yield Piece(match[0], [])
         start = match.end()
-    _append(found, text[start:])
-    return found
+    yield from _piece(text[start:])
 
 
-def _append(pieces: list[Piece], text: str) -> None:
+def _piece(text: str) -> Iterator[Piece]:
     if tokens := tokenized(text):
-        pieces.append(Piece(text, tokens))
+        yield Piece(text, tokens)
+
+
+def _is_harmless(note: str) -> bool:
+    """Whether a note says nothing about the problem beside it: neither a quantity nor something to do."""
+    note = NUMBER_SIGN.sub(" ", note)
+    plain = note.casefold()
+    return not (GIVEN.search(note) or QUANTITY.search(plain) or _goes_on(plain))
 
 
 def _standing(pieces: list[Piece], heads: Heads) -> Iterator[tuple[int, int, int]]:
@@ -185,7 +231,9 @@ def _may_begin(pieces: list[Piece], labels: set[str]) -> list[bool]:
     """For each piece, whether a wrapper stands before it: something that ends in a question's label, or adds nothing."""
     found, clean = [True], True
     for piece in pieces:
-        clean = clean and not (piece.tokens and (_gives(piece.text) or _leads_to(piece.text.casefold())))
+        clean = clean and (
+            piece.note or not (piece.tokens and (_gives(piece.text) or _leads_to(piece.text.casefold())))
+        )
         found.append(clean or _is_label(piece, QUESTION, labels))
     return found
 
@@ -195,8 +243,12 @@ def _may_end(pieces: list[Piece], labels: set[str]) -> list[bool]:
     found = [True]
     for piece in reversed(pieces):
         closes = _is_label(piece, QUESTION, labels) or _is_label(piece, ANSWER, labels)
-        found.append(closes or (found[-1] and not _gives(piece.text) and not _goes_on(piece.text.casefold())))
+        found.append(closes or (found[-1] and (piece.note or not _adds(piece.text))))
     return found[::-1]
+
+
+def _adds(text: str) -> bool:
+    return _gives(text) or _goes_on(text.casefold())
 
 
 def _is_label(piece: Piece, form: re.Pattern[str], repeated: set[str]) -> bool:
@@ -218,13 +270,21 @@ def _label(piece: Piece) -> str:
 
 def _gives(text: str) -> bool:
     """Whether a piece says something mathematical; the format of an answer is none."""
-    bare = HARMLESS.sub(" ", text)
+    bare = _without_small_words(ROUNDING.sub(" ", HARMLESS.sub(" ", text)))
     plain = bare.casefold()
+    if FORM.search(plain) and not TASK.search(plain):
+        return False
     if GIVEN.search(bare) or any(name not in COMMANDS for name in _commands(bare)):
         return True
     if not any(token[0].isdigit() or token in COUNTS for token in tokenized(bare)):
         return False
     return not (ABOUT_THE_ANSWER.search(plain) and FORMAT.search(plain))
+
+
+def _without_small_words(text: str) -> str:
+    """Without the letters that are words: "Odpowiedź podaj w ramce"; not where the sentence is Western or has signs."""
+    western = WESTERN.search(text.casefold()) or re.search(r"[=<>+^$\\\d]", text)
+    return text if western else SMALL_WORD.sub(" ", text)
 
 
 def _commands(text: str) -> Iterator[str]:
@@ -239,10 +299,12 @@ def _asks(plain: str) -> bool:
 
 def _goes_on(plain: str) -> bool:
     """Whether a piece behind a problem goes on with its mathematics."""
-    return bool(OPERATION.search(plain) or (SIGN.search(plain) and not FORMAT.search(plain)) or _asks(plain))
+    return bool(
+        OPERATION.search(plain) or changes(plain) or (SIGN.search(plain) and not FORMAT.search(plain)) or _asks(plain)
+    )
 
 
 def _leads_to(plain: str) -> bool:
     """Whether a piece before a problem asks another one, or says what becomes of the answer ("the square of the answer to")."""
-    operation = RESULT.search(plain) and OPERATION.search(plain)
-    return bool(operation) or (_asks(plain) and not INVITATION.fullmatch(plain))
+    operation = RESULT.search(plain) and (OPERATION.search(plain) or changes(plain))
+    return bool(operation) or applies(plain) or (_asks(plain) and not INVITATION.fullmatch(plain))

@@ -122,11 +122,103 @@ WRAPPERS = {
     "switch": "% /no_think",
 }
 
+# Labels, metadata, markup, small words, and how to write the answer, in many languages; each is its own name.
+BOOKS = [
+    "Übung 5: %",
+    "Exercice n° 3 : %",
+    "Bài 5: %",
+    "Questão 5: %",
+    "Esercizio 7. %",
+    "№ 12. %",
+    "第3题:%",
+    "5、%",
+    "問5 %",
+    "#5 %",
+    "## 5\n%",
+    "Q1/10: %",
+    "Question 5 of 20\n%",
+    "Uppgift 4: %",
+    "प्रश्न 5: %",
+    "السؤال 5: %",
+    "문제 5. %",
+    "Zadanie 12.\n%",
+    "Câu 3. %",
+    "Tehtävä 8) %",
+    "Ex. 4: %",
+    "Soal No. 7: %",
+    "Item 3/40\n%",
+    "例5:%",
+    "第 12 問 %",
+    "No. 5: %",
+    "Level: 5\n%",
+    "%\nDifficulty: 3.5",
+    "ID: 4123\n%",
+    "2023-05-01 %",
+    "[Difficulty: 3/5] %",
+    "%\n(Source: AoPS 2015, p. 12)",
+    "Subject: Algebra\nLevel: 3\n%",
+    "Date: May 1, 2023\n%",
+    "%\n\nTime limit: 10 minutes",
+    "%\nSource: Larson, 9th edition, p. 212",
+    "[id=412] %",
+    "{difficulty: 4} %",
+    "Problem ID: MATH-4123\n%",
+    "01/05/2023: %",
+    "%\nNiveau : 4",
+    "% [Level 5, Algebra, 2021]",
+    "Points: 5/10\n%",
+    "May 5, 2021\n%",
+    "% Odpowiedź podaj w ramce.",
+    "Vyřeš s postupem: %",
+    "Riješi zadatak u koracima: %",
+    "% Odpověď uveď v rámečku.",
+    "Rozwiąż zadanie z wyjaśnieniem: %",
+    "%\nOdgovor zapiši u okvir.",
+    "% Výsledok zapíš k riešeniu v rámčeku.",
+    "<![CDATA[%]]>",
+    "<p style='x'>%</p>",
+    "<div id=q1>%</div>",
+    "| Problem | % |",
+    "| Problem | Answer |\n|---|---|\n| % | 4 |",
+    '"algebra","%","4"',
+    '12,"%",4',
+    '<td class="a" width=5>%</td>',
+    "<br/>%<br>",
+    "<a href='http://x.y/z?q=1'>%</a>",
+    "<!-- q --> %",
+    "% Round to 2 decimal places.",
+    "% Write your final answer as a fraction a/b.",
+    "% Give the answer to 3 significant figures.",
+    "% Express your answer in the form $\\frac{a}{b}$.",
+    "% Answer correct to two decimal places.",
+    "% Round your answer to the nearest tenth.",
+    "% Give exact values, or round to 3 d.p.",
+    "% Double-check your answer.",
+    "% Check it twice and box it.",
+    "% Write it as a decimal.",
+    "% Put the result in a box.",
+    "% Then explain the result.",
+    "% Do not use a calculator.",
+    "% Simplify your answer.",
+    "% Finally, state the answer clearly.",
+    "% Réponds en français, et encadre le résultat.",
+    "% Gib nur das Ergebnis an.",
+    "% 请写出答案。",
+    "% Explain it to a child.",
+    "% Use LaTeX for the answer.",
+    "% Verify the result.",
+    "Calculate the answer to: %",
+    "Give the solution of: %",
+    "Translate into French: %",
+]
+WRAPPERS |= {wrapper: wrapper for wrapper in BOOKS}
+
 
 @pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS)
 def test_a_short_problem_is_word_for_word_behind_a_wrapper(wrapper, index):
     for number, problem in enumerate(SHORT):
-        leaks = index.find_all(wrapper.replace("%", problem))
+        in_one_line = " ".join(problem.split()) if wrapper.startswith(("| ", '"', "12,")) else problem  # a cell
+        leaks = index.find_all(wrapper.replace("%", in_one_line))
         assert [(leak.id, leak.reason, leak.share) for leak in leaks] == [(str(number), "exact", 1.0)], problem
 
 
@@ -182,6 +274,81 @@ Find the derivative of the function: $\cot x$ at $x = 2$
 """
 
 
+# What is done with the problem or its answer; "%" is the problem.
+CHANGES = [
+    "% Halve it.",
+    "% Negate the result.",
+    "Take the negative of: %",
+    "% Then take the logarithm.",
+    "Find the number of digits in: %",
+    "% 求结果的平方。",
+    "% Puis élevez le résultat au carré.",
+    "% Subtrahiere eins.",
+    "% Then triple it.",
+    "% Invert the result.",
+    "% Reverse the digits of the answer.",
+    "% Now take the absolute value.",
+    "% Verdopple das Ergebnis.",
+    "% Ajoutez trois au résultat.",
+    "% Suma dos al resultado.",
+    "% 然后加上三。",
+    "% 結果を二乗してください。",
+    "% 결과를 제곱하세요.",
+    "% Прибавьте три.",
+    "% Dodaj trzy do wyniku.",
+    "% Increase it by five.",
+    "% Raise it to the fourth power.",
+    "% Take its square root.",
+    "% Count the digits of the result.",
+    "Double the value of: %",
+    "Compute the logarithm of: %",
+    "Negate: %",
+    "% Find its reciprocal.",
+    "% Square the answer.",
+    "% Moltiplica il risultato per due.",
+    "% Divida o resultado por dois.",
+    "Radius: 5\n%",
+    "Tom has 5.\n%",
+    "The price is 5. %",
+    "%\nLength: 4 cm",
+    "% And then cube that.",
+    "% Flip the sign of your answer.",
+    "% Give the opposite of the answer.",
+    "% Report the square of your answer.",
+    "Soit k la réponse. %",
+    "% Let k be that.",
+    "% Write the result backwards.",
+    "% Convert it to hexadecimal.",
+    "% Give the answer in base three.",
+    "% Take the cosine of the result.",
+    "% Add up the digits.",
+    "Add 3 to: %",
+    "% Ziehe drei ab.",
+    "% Multiplica por dos el resultado.",
+    "% Answer with the negative.",
+    "Half of the following: %",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_problem_whose_answer_is_worked_on_is_no_leak(change, index):
+    for problem in SHORT:
+        assert index.find(change.replace("%", problem)) is None, problem
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_short_problem_is_found_in_json_within_a_text(indent, index):
+    for number, problem in enumerate(SHORT):
+        rows = [
+            {"problem": problem},
+            {"id": 12, "question": problem, "answer": "4"},
+            [{"role": "user", "content": problem}],
+        ]
+        for row in rows:
+            found = index.find_all(f"Solve this:\n{json.dumps(row, indent=indent)}")
+            assert [leak.id for leak in found] == [str(number)], row
+
+
 @pytest.mark.parametrize("text", [line.replace("\\\\", "\n\n") for line in OTHERS.strip().splitlines()])
 def test_a_short_problem_inside_another_one_is_no_leak(text, index):
     assert index.find(text) is None
@@ -203,6 +370,7 @@ def test_problems_whose_runs_are_boilerplate_are_found_behind_a_wrapper():
 HOSTILE = [
     "Simplify $2x$. ", "What is 2+2? ", "What is 2+2?\n", "$", "$$a", "\\[", "boxed{", "boxed{{}", "-", "=", "!", "! ", " ", "\n ",
     "question:", "?:", "问", "问a", "a:\n", "<a", "<|", "(A", "[A", "**", "step by step ", "1.", "1\\", "A ",
+    '{"', '{"a":', '"', '",', "|", " | ", "1 ", "a 1", "(a:b", "[a ", "\n#", "5、", "\n|",
 ]  # fmt: skip
 
 
