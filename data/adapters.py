@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from data.conversations import exchange, is_turns, kind
+from data.marks import marked_answer, stated_answer
 from data.placeholders import LONGEST_ENDING, is_never_an_answer, is_placeholder
 from data.rows import Row, content_hash
 from graders import gold_from_solution
@@ -47,16 +48,15 @@ def _numinamath(raw: dict[str, Any]) -> Row:
 
 def _gsm8k(raw: dict[str, Any]) -> Row:
     solution = _text(raw, "answer")
-    _, mark, answer = solution.rpartition("####")
-    if not mark:
-        raise ValueError("answer has no ####")
-    return {"problem": _text(raw, "question"), "solution": solution, "answer": answer.strip().replace(",", "")}
+    marked = marked_answer(solution)
+    if marked is None:
+        raise ValueError("answer has no #### in its last line")
+    return {"problem": _text(raw, "question"), "solution": solution, "answer": marked[1]}
 
 
 def _metamath(raw: dict[str, Any]) -> Row:
     solution = _text(raw, "response")
-    _, mark, answer = solution.rpartition("The answer is:")
-    answer = answer.strip() if mark else _optional(raw, *ANSWERS)
+    answer = stated_answer(solution) or _optional(raw, *ANSWERS)
     row = {"problem": _text(raw, "query"), "solution": solution, "answer": answer}
     return row | {"source": _optional(raw, "type", "source")}
 
@@ -179,7 +179,7 @@ def _check_marks(raw: dict[str, Any]) -> None:
 def _format_of(raw: dict[str, Any], format_: str) -> str:
     for name in FORMATS if format_ == "auto" else (format_,):
         if any(all(raw.get(column) is not None for column in need) for need in FORMATS[name][0]) and (
-            format_ != "auto" or name != "gsm8k" or "####" in str(raw["answer"])
+            format_ != "auto" or name != "gsm8k" or marked_answer(str(raw["answer"]))
         ):
             return name
     if format_ != "auto":

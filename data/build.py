@@ -41,7 +41,7 @@ from graders import GRADER_VERSION
 SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
-    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "mix", "output",
+    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "marks", "mix", "output",
     "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
     "wrappers",
 )  # fmt: skip

@@ -63,6 +63,20 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
     "question and response": ({"question": "P", "response": S}, ("P", S, "5")),
     "question and answer": ({"question": "P", "answer": S}, ("P", S, "5")),
     "question and #### answer": ({"question": "P", "answer": "W\n#### 1,072"}, ("P", "W\n#### 1,072", "1072")),
+    "a list behind ####": ({"question": "P", "answer": "W\n#### (1,2)"}, ("P", "W\n#### (1,2)", "(1,2)")),
+    "a set behind ####": ({"question": "P", "answer": "W\n#### \\{1,2,3\\}"}, ("P", "W\n#### \\{1,2,3\\}", "\\{1,2,3\\}")),
+    "two numbers behind ####": ({"question": "P", "answer": "W\n#### 3, 4"}, ("P", "W\n#### 3, 4", "3, 4")),
+    "money behind ####": ({"question": "P", "answer": "W\n#### $1,234.50"}, ("P", "W\n#### $1,234.50", "1234.50")),
+    "headings": ({"question": "P", "answer": f"#### Step 1\nAdd.\n#### Step 2\n{S}"}, ("P", f"#### Step 1\nAdd.\n#### Step 2\n{S}", "5")),
+    "a heading alone": ({"question": "P", "answer": "#### Step 1\nIt is 5."}, ("P", "#### Step 1\nIt is 5.", "")),
+    "MetaMath": ({"query": "P", "response": "W\nThe answer is: 1,234"}, ("P", "W\nThe answer is: 1,234", "1234")),
+    "MetaMath with a box": (
+        {"query": "P", "response": "W\nThe answer is: $\\boxed{6}$. Done."},
+        ("P", "W\nThe answer is: $\\boxed{6}$. Done.", "6"),
+    ),
+    "MetaMath that goes on": (
+        {"query": "P", "response": f"The answer is: 4?\nNo. {S}"}, ("P", f"The answer is: 4?\nNo. {S}", "5")
+    ),
     "question and number": ({"question": "P", "answer": 7}, ("P", "7", "7")),
     "problem and solution": ({"problem": "P", "solution": S, "answer": "5"}, ("P", S, "5")),
     "generated_solution": ({"problem": "P", "generated_solution": S, "expected_answer": "5"}, ("P", S, "5")),
