@@ -118,6 +118,7 @@ FORMATS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[dict[str, Any]],
 }
 COLUMNS = ("messages", *PROBLEMS, *SOLUTIONS, *CONVERSATIONS, *ANSWERS)
 UNKNOWN = "no columns problem+solution, question+answer, messages or others that are known"
+OTHER_CELLS = "the row has another number of cells than the header"  # how `data.values` hands one on
 PREFERENCE = "no solution, but a pair of chosen and rejected answers"
 
 
@@ -127,6 +128,8 @@ def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bo
     Where the row states no answer, `derive` takes it out of the solution; without it, the answer is "".
     `placeholder` holds what stands in the place of an answer and is none.
     """
+    if isinstance(raw, dict) and OTHER_CELLS in raw:
+        raise ValueError(f"{OTHER_CELLS}: quote the cells that hold commas or quotes")
     if not isinstance(raw, dict):
         raise ValueError(f"the line is {kind(raw)}, not an object")
     renamed = _renamed(raw, columns)
@@ -190,7 +193,8 @@ def _format_of(raw: dict[str, Any], format_: str) -> str:
 def describe_columns(columns: Iterable[str]) -> str:
     """About a row of whose columns none is known: which are there, and how to name them."""
     names = [str(name)[:SHOWN_NAME] for name in columns][:SHOWN_COLUMNS]
-    near = [(known, name) for known in ("problem", "solution", "messages") for name in nearest(known, names)]
+    pairs = ((known, name) for known in ("problem", "solution", "messages") for name in nearest(known, names))
+    near = [(known, name) for known, name in pairs if folded_name(name) != known]
     guess = ",".join(f"{known}={name}" for known, name in near)
     there = f"the columns there are {', '.join(map(repr, names)) or 'none'}"
     return f"{there}; " + (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from data.adapters import MAX_ROW_BYTES
+from data.adapters import MAX_ROW_BYTES, OTHER_CELLS
 from eval.records import UserError
 
 BLANK = " \t\r\n"
@@ -167,5 +167,5 @@ def csv_rows(stream: IO[bytes], path: object, delimiter: str) -> Iterator[bytes]
 
 
 def _record(names: list[str], row: list[str]) -> Any:
-    """The row by its names; as a list, which is refused with its place, where it has another length."""
-    return dict(zip(names, row, strict=True)) if len(names) == len(row) else row
+    """The row by its names; under OTHER_CELLS, which is refused with its place, where it has another length."""
+    return dict(zip(names, row, strict=True)) if len(names) == len(row) else {OTHER_CELLS: row}

@@ -259,6 +259,7 @@ def test_a_row_of_a_table_with_another_number_of_cells_is_named(tmp_path):
     found = rows_of(tmp_path / "a.csv")
     assert [isinstance(row, Drop) for row in found] == [False, True, True, False]
     assert found[1].detail["place"].endswith("a.csv:2")
+    assert found[1].reason.startswith("the row has another number of cells than the header")
 
 
 def test_files_of_several_shapes_are_read_row_by_row(tmp_path):
@@ -317,6 +318,25 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(columns, words
     (quiet_audit / "a.jsonl").write_text(json.dumps({"promblem": "P", "worked": S, "gold": "5"}) + "\n")
     code, _, said = audited("a.jsonl", *(f"--columns={one}" for one in columns), capsys=capsys)
     assert code in (1, 2) and said.startswith("error: ") and all(word in said for word in words), said
+
+
+# A file of which no row can be read -> its content, what is said of it, what is not.
+NOTHING_READ: dict[str, tuple[str, list[str], str]] = {
+    "empty.jsonl": ("", ["empty.jsonl has no row that can be read, it is empty; write it again"], "README"),
+    "list.json": ("[]", ["list.json has no row that can be read, it is empty"], "README"),
+    "text.jsonl": ("Hello.\nYou.\n", ["not JSON (2)", "write one JSON object a line"], "README"),
+    "half.jsonl": (json.dumps({"problem": "P", "text": "T"}), ["--columns problem=…,solution=…"], "did you mean"),
+    "near.jsonl": (json.dumps({"problem": "P", "soluton": "T"}), ["did you mean --columns solution=soluton?"], "problem=problem"),
+    "cells.csv": ("problem,solution\nP,S,T\n", ["another number of cells", "quote the cells"], "a list"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING_READ)
+def test_what_is_wrong_with_a_file_without_rows_is_said_with_the_fix(name, quiet_audit, capsys):
+    content, words, absent = NOTHING_READ[name]
+    (quiet_audit / name).write_text(content)
+    code, _, said = audited(name, capsys=capsys)
+    assert code == 1 and all(word in said for word in words) and absent not in said, said
 
 
 def test_a_copy_of_a_source_has_columns_of_its_own(tmp_path, tiny_tokenizer, capsys):
