@@ -36,7 +36,6 @@ from eval.files import read_mapping, write_json
 from eval.records import UserError, first_line, split_names
 from eval.report import ablation, write_report
 
-
 SEEDS = 1 << 32  # numpy takes no others
 
 

@@ -41,8 +41,8 @@ from graders import GRADER_VERSION
 SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
-    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "marks", "mix", "output",
-    "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
+    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "leftovers", "marks", "mix",
+    "output", "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
     "wrappers",
 )  # fmt: skip
 

@@ -188,6 +188,17 @@ FILES = {
     "array.json.gz": gzip.compress(json.dumps(ROWS).encode()),
     "one after another.json": "\n".join(json.dumps(row, indent=1) for row in ROWS).encode(),
     "lines.json": LINES.encode(),
+    "lines.ndjson": LINES.encode(),
+    "object.json": json.dumps({"version": "1", "data": ROWS}).encode(),
+    "object.jsonl": json.dumps({"data": ROWS}).encode() + b"\n",
+    "indented object.json": json.dumps({"train": ROWS, "by": [{"name": "x"}]}, indent=2).encode(),
+    "viewer.json": json.dumps({"rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)]}).encode(),
+    "columns.json": json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}).encode(),
+    "pandas.json": json.dumps({key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]}).encode(),
+    "pretty.jsonl": "\n".join(json.dumps(row, indent=2) for row in ROWS).encode(),
+    "pretty object.jsonl": json.dumps({"data": ROWS}, indent=2).encode(),
+    "semicolons.csv": TABLE.replace('","', '";"').replace('",', '";').replace("m,s", "m;s").replace("n,a", "n;a").encode(),
+    "tabs.csv": TABLE.replace('","', '"\t"').replace('",', '"\t').replace("m,s", "m\ts").replace("n,a", "n\ta").encode(),
     "table.csv": TABLE.encode(),
     "marked.csv": b"\xef\xbb\xbf" + TABLE.encode(),
     "table.csv.gz": gzip.compress(TABLE.encode()),
@@ -228,7 +239,24 @@ def test_a_large_array_is_read_in_pieces(tmp_path):
     assert found[500].reason == "row longer than 1 MB" and found[999]["problem"] == rows[999]["problem"]
 
 
+def test_one_row_alone_in_a_file_is_that_row(tmp_path):
+    """Objects whose values are lists, and are a row all the same."""
+    chat = {"messages": CHAT, "answer": ["5"]}
+    for raw in (chat, {"prompt": CHAT[:1], "completion": CHAT[1:]}, {"problem": "P", "solution": [S]}):
+        for name, indent in (("a.json", None), ("a.json", 2), ("a.jsonl", None), ("a.jsonl", 2)):
+            (tmp_path / name).write_text(json.dumps(raw, indent=indent) + "\n")
+            assert [(row["problem"], row["solution"]) for row in rows_of(tmp_path / name)] == [("P", S)]
+
+
+def test_a_first_line_that_is_torn_loses_no_other(tmp_path):
+    for torn in ('{"problem": "P", "solu', '{"problem": "P",', "{,"):
+        (tmp_path / "a.jsonl").write_text(f"{torn}\n{LINES}")
+        found = rows_of(tmp_path / "a.jsonl")
+        assert [isinstance(row, Drop) for row in found] == [True, False, False, False], torn
+
+
 SPOILT = {
+    "splits.json": (json.dumps({"train": ROWS, "test": ROWS}).encode(), ["several lists of rows, 'train', 'test'", "jq"]),
     "torn.json": (b'[{"problem": "P", "solution": "S"}, {"pro', ["torn.json is one JSON array", "after 1 values", "jq"]),
     "open.json": (b'[{"problem": "P", "solution": "S"}', ["open.json is one JSON array", "after 1 values"]),
     "no comma.json": (b'[{"problem": "P"} {"problem": "Q"}]', ["no comma.json is one JSON array", "after 1 values"]),
