@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from data.conversations import exchange, is_turns, kind
-from data.marks import marked_answer, stated_answer
+from data.conversations import exchange, is_turns, kind, turns_in
+from data.marks import is_bare, marked_answer, plain_answer, stated_answer
 from data.placeholders import LONGEST_ENDING, is_never_an_answer, is_placeholder
 from data.rows import Row, content_hash
 from graders import gold_from_solution
@@ -25,6 +25,11 @@ ANSWERS = ("answer", "expected_answer", "ground_truth", "final_answer", "referen
 PROBLEMS = ("problem", "question", "query", "instruction", "prompt", "input")
 SOLUTIONS = ("solution", "generated_solution", "response", "completion", "output")
 CONVERSATIONS = ("conversations", "conversation")
+# Where the work stands beside an answer, or before a response that is complete without it.
+REASONING = (
+    "rationale", "cot", "chain_of_thought", "reasoning", "reasoning_content", "reasoning_trace", "reasoning_steps",
+    "thinking", "thought", "thoughts", "explanation",
+)  # fmt: skip
 # Columns in which NuminaMath-1.5 says whether a row is any good, and the values that say yes.
 VALIDITY, VALID = ("problem_is_valid", "solution_is_valid"), ("", "yes", "true", "1")
 MARKED = "marked by its data set: "
@@ -97,6 +102,36 @@ def _question_answer(raw: dict[str, Any]) -> Row:
     return {"problem": problem, "solution": _text(raw, "answer")} | _stated(raw) | {"answer": stated}
 
 
+def _reasoned(raw: dict[str, Any]) -> Row:
+    """A problem with an answer alone, whose work stands in a column of its own (`_with_reasoning`)."""
+    return {"problem": _text(raw, "problem"), "solution": _optional(raw, "answer")} | _stated(raw)
+
+
+def _with_reasoning(row: Row, raw: dict[str, Any]) -> Row:
+    """The row with its reasoning as the solution where nothing else but an answer is said.
+
+    Beside a full response the reasoning is left out, and `left_out` names its column.
+    """
+    column, reasoning = _reasoning(raw)
+    if not column or reasoning.strip() in row["solution"]:
+        return row
+    if not is_bare(row["solution"]):
+        return row | {"left_out": column}
+    return row | {"solution": reasoning, "answer": row["answer"] or plain_answer(row["solution"])}
+
+
+def _reasoning(raw: dict[str, Any]) -> tuple[str, str]:
+    """(column, text) of the reasoning that a row or one of its turns states; ("", "") for none."""
+    turns = [turn for name in ("messages", *CONVERSATIONS, *SOLUTIONS) for turn in turns_in(raw.get(name))]
+    for place in (raw, *turns):
+        for column in REASONING:
+            value = place.get(column)
+            text = "\n".join(value) if isinstance(value, list) and all(isinstance(x, str) for x in value) else value
+            if isinstance(text, str) and text.strip():
+                return column, text
+    return "", ""
+
+
 def _stated(raw: dict[str, Any]) -> Row:
     return {"answer": _optional(raw, *ANSWERS), "source": _optional(raw, "source")}
 
@@ -115,6 +150,7 @@ FORMATS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[dict[str, Any]],
     "sharegpt": (tuple((column,) for column in CONVERSATIONS), _sharegpt),
     "pair": (_pairs(PROBLEMS, SOLUTIONS), _pair),
     "question-answer": (_pairs(PROBLEMS[1:], ("answer",)), _question_answer),
+    "reasoning-answer": (tuple(("problem", column, "answer") for column in REASONING), _reasoned),
 }
 COLUMNS = ("messages", *PROBLEMS, *SOLUTIONS, *CONVERSATIONS, *ANSWERS)
 UNKNOWN = "no columns problem+solution, question+answer, messages or others that are known"
@@ -126,6 +162,7 @@ def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bo
     """The row of source `name`, read as `format_` ("auto": the first whose columns are there) after renaming `columns`.
 
     Where the row states no answer, `derive` takes it out of the solution; without it, the answer is "".
+    `left_out` names a column of reasoning that stands beside a full solution and is no part of the row.
     `placeholder` holds what stands in the place of an answer and is none.
     """
     if isinstance(raw, dict) and OTHER_CELLS in raw:
@@ -135,7 +172,7 @@ def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bo
     renamed = _renamed(raw, columns)
     _check_marks(renamed)
     chosen = _format_of(renamed, "messages" if "messages" in columns and format_ == "auto" else format_)
-    row = FORMATS[chosen][1](renamed)
+    row = _with_reasoning(FORMATS[chosen][1](renamed), renamed)
     row["subject"] = _optional(renamed, "subject", *(("type",) if chosen == "numinamath" else ()))
     row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
     for key, value in row.items():

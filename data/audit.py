@@ -188,6 +188,7 @@ def _figures(
         "no_box": len(seen.no_box),
         "placeholder_boxes": len(seen.placeholder_boxes),
         "placeholder_answers": dict(seen.placeholders.most_common()),
+        "reasoning_left_out": dict(seen.left_out.most_common()),
         "marked_invalid": dict(seen.marked.most_common()),
         "box_differs_from_answer": answers["wrong"],
         "duplicates": repeated,

@@ -52,6 +52,7 @@ def findings(figures: Figures) -> list[Finding]:
         *_boxes(figures),
         *_lengths(figures),
         *_duplicates(figures),
+        *_left_out(figures),
         *_marked(figures),
         *_unreadable(figures),
     ]
@@ -204,6 +205,15 @@ def _duplicates(figures: Figures) -> list[Finding]:
             Finding("near_duplicates", True, f"{_of(near, figures['rows'])} nearly repeat one, with the same numbers.")
         )
     return found
+
+
+def _left_out(figures: Figures) -> list[Finding]:
+    columns = figures["reasoning_left_out"]
+    said = (
+        f"{name} left out in {_of(count, figures['rows'])}: the solution beside it is taken as complete."
+        for name, count in columns.items()
+    )
+    return [Finding("reasoning_left_out", False, sentence) for sentence in said]
 
 
 def _marked(figures: Figures) -> list[Finding]:

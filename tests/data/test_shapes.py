@@ -16,6 +16,7 @@ from rich.console import Console
 
 from data.__main__ import main
 from data.audit import audit
+from data.audit_report import findings
 from data.examine import Instruments
 from data.recipe import read_recipe
 from data.rows import Drop
@@ -101,6 +102,21 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
     "ShareGPT in a text": ({"conversations": json.dumps([said("human", "P"), said("gpt", S)])}, ("P", S, "5")),
     "messages and a bare answer": ({"question": "P", "answer": "5", "messages": CHAT}, ("P", S, "5")),
     "messages and a prompt": ({"prompt": "P", "messages": CHAT}, ("P", S, "5")),
+    "rationale": ({"question": "P", "rationale": "2 + 3 is 5.", "answer": "5"}, ("P", "2 + 3 is 5.", "5")),
+    "cot": ({"question": "P", "cot": S, "answer": "$5$"}, ("P", S, "5")),
+    "reasoning_content": ({"question": "P", "reasoning_content": "2 + 3", "answer": "The answer is 5."}, ("P", "2 + 3", "5")),
+    "reasoning and a number": ({"question": "P", "reasoning": "2 + 3", "answer": 5}, ("P", "2 + 3", "5")),
+    "a problem with reasoning": ({"problem": "P", "reasoning": "2 + 3", "answer": "(1,2)"}, ("P", "2 + 3", "(1,2)")),
+    "steps of reasoning": ({"question": "P", "reasoning": ["2 + 3", "is 5"], "answer": "5"}, ("P", "2 + 3\nis 5", "5")),
+    "reasoning and a bare box": ({"prompt": "P", "reasoning": "2 + 3", "response": "$\\boxed{5}$"}, ("P", "2 + 3", "5")),
+    "reasoning of a turn": (
+        {"messages": [CHAT[0], turn("assistant", "5", reasoning_content="2 + 3 = 5")]}, ("P", "2 + 3 = 5", "5")
+    ),
+    "reasoning beside a response": ({"prompt": "P", "reasoning": "Hm.", "response": S}, ("P", S, "5")),
+    "reasoning beside a solution": ({"problem": "P", "cot": "Hm.", "solution": S, "answer": "5"}, ("P", S, "5")),
+    "reasoning of a full turn": (
+        {"messages": [CHAT[0], turn("assistant", S, reasoning_content="Hm.")], "answer": "5"}, ("P", S, "5")
+    ),
     "a list of one solution": ({"problem": "P", "solution": [S], "answer": ["5"]}, ("P", S, "5")),
     "null answer": ({"problem": "P", "solution": S, "answer": None}, ("P", S, "5")),
     "a pair whose column is null": ({"problem": "P", "solution": None, "response": S}, ("P", S, "5")),
@@ -123,6 +139,32 @@ def test_a_shape_is_read_from_parquet(name, tmp_path):
     pq.write_table(pa.Table.from_pylist([raw | {"other": None}]), tmp_path / "a.parquet")
     (row,) = rows_of(tmp_path / "a.parquet")
     assert (row["problem"], row["solution"], row["answer"]) == expected
+
+
+def test_reasoning_that_is_left_out_is_counted_and_said(tmp_path, tiny_tokenizer, capsys):
+    told = [
+        {"prompt": f"What is {n} + {n}?", "reasoning": "Hm.", "response": f"It is $\\boxed{{{2 * n}}}$."}
+        for n in range(8)
+    ]
+    chat = [turn("user", "What is 9 - 1?"), turn("assistant", "It is $\\boxed{8}$.", reasoning_content="Hm.")]
+    worked = {"question": "What is 9 - 2?", "reasoning": "It is $\\boxed{7}$.", "answer": "7"}
+    rows = [*told, {"messages": chat}, worked]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figures = audit(str(tmp_path / "a.jsonl"), Instruments(), Console(quiet=True))
+    assert figures["reasoning_left_out"] == {"reasoning": 8, "reasoning_content": 1} and figures["rows"] == 10
+    said = [one.sentence for one in findings(figures) if one.name == "reasoning_left_out"]
+    assert said[1].startswith("reasoning_content left out in 1 of 10 rows")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: t\ntokenizer: {tiny_tokenizer}\nsources: [{{name: a, path: {tmp_path / 'a.jsonl'}}}]\n"
+        "steps: [has_box, validation: {rows: 2}]\n"
+    )
+    assert main(["build", str(recipe), "--out", str(tmp_path / "out"), "--workers", "0", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["funnel"][0]["left_out"] == {"reasoning": 8, "reasoning_content": 1}
+    assert all("left_out" not in entry for entry in made["funnel"][1:])
+    assert "reasoning left out in 8 rows" in (Path(made["folder"]) / "README.md").read_text()
+    assert "left_out" not in (Path(made["folder"]) / "train.jsonl").read_text()
 
 
 TWO = [*CHAT, turn("user", "And now?"), turn("assistant", S)]
