@@ -20,8 +20,8 @@ from eval.records import UserError
 
 BLANK = " \t\r\n"
 READ_CHARS, LONGEST_VALUE = 1 << 20, 64 << 20
-# The end of a first line of indented JSON, and an object whose first list holds objects.
-INDENTED = re.compile(rb"\{|\{?\s*\"[^\"]*\"\s*:\s*[\[{]")
+# The first line of indented JSON, and an object whose first list holds objects.
+INDENTED = re.compile(rb"\{")
 LIST_IN_OBJECT = re.compile(rb'\{[^\[\]{}]*"(?!messages|conversation|prompt|completion)\w+"\s*:\s*\[\s*\{')
 # Where an object keeps its rows, whatever the names of their columns.
 LIST_KEYS = ("data", "rows", "examples", "problems", "questions", "items", "train")
