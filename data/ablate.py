@@ -36,6 +36,8 @@ from eval.files import read_mapping, write_json
 from eval.records import UserError, first_line, split_names
 from eval.report import ablation, write_report
 
+SEEDS = 1 << 32  # numpy takes no others
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,6 +66,8 @@ def make_plan(args: Any, root: Path) -> Plan:
     """The plan of a command line. Raises UserError for what cannot be meant."""
     if len(set(args.seeds)) < len(args.seeds):
         raise UserError(f"--seeds {' '.join(map(str, args.seeds))}: a seed comes twice; name each once.")
+    if wrong := [seed for seed in args.seeds if not 0 <= seed < SEEDS]:
+        raise UserError(f"--seeds {wrong[0]}: a seed must be a whole number from 0 to {SEEDS - 1}.")
     for option, value in (("--limit", args.limit), ("--max-tokens", args.max_tokens), ("--processes", args.processes)):
         if value is not None and value < 1:
             raise UserError(f"{option} {value}: it must be a whole number above 0.")

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from data.conversations import exchange, is_turns, kind
+from data.conversations import exchange, is_turns, kind, turns_in
+from data.marks import is_bare, marked_answer, plain_answer, stated_answer
 from data.placeholders import LONGEST_ENDING, is_never_an_answer, is_placeholder
 from data.rows import Row, content_hash
 from graders import gold_from_solution
@@ -24,6 +25,11 @@ ANSWERS = ("answer", "expected_answer", "ground_truth", "final_answer", "referen
 PROBLEMS = ("problem", "question", "query", "instruction", "prompt", "input")
 SOLUTIONS = ("solution", "generated_solution", "response", "completion", "output")
 CONVERSATIONS = ("conversations", "conversation")
+# Where the work stands beside an answer, or before a response that is complete without it.
+REASONING = (
+    "rationale", "cot", "chain_of_thought", "reasoning", "reasoning_content", "reasoning_trace", "reasoning_steps",
+    "thinking", "thought", "thoughts", "explanation",
+)  # fmt: skip
 # Columns in which NuminaMath-1.5 says whether a row is any good, and the values that say yes.
 VALIDITY, VALID = ("problem_is_valid", "solution_is_valid"), ("", "yes", "true", "1")
 MARKED = "marked by its data set: "
@@ -47,16 +53,15 @@ def _numinamath(raw: dict[str, Any]) -> Row:
 
 def _gsm8k(raw: dict[str, Any]) -> Row:
     solution = _text(raw, "answer")
-    _, mark, answer = solution.rpartition("####")
-    if not mark:
-        raise ValueError("answer has no ####")
-    return {"problem": _text(raw, "question"), "solution": solution, "answer": answer.strip().replace(",", "")}
+    marked = marked_answer(solution)
+    if marked is None:
+        raise ValueError("answer has no #### in its last line")
+    return {"problem": _text(raw, "question"), "solution": solution, "answer": marked[1]}
 
 
 def _metamath(raw: dict[str, Any]) -> Row:
     solution = _text(raw, "response")
-    _, mark, answer = solution.rpartition("The answer is:")
-    answer = answer.strip() if mark else _optional(raw, *ANSWERS)
+    answer = stated_answer(solution) or _optional(raw, *ANSWERS)
     row = {"problem": _text(raw, "query"), "solution": solution, "answer": answer}
     return row | {"source": _optional(raw, "type", "source")}
 
@@ -97,6 +102,36 @@ def _question_answer(raw: dict[str, Any]) -> Row:
     return {"problem": problem, "solution": _text(raw, "answer")} | _stated(raw) | {"answer": stated}
 
 
+def _reasoned(raw: dict[str, Any]) -> Row:
+    """A problem with an answer alone, whose work stands in a column of its own (`_with_reasoning`)."""
+    return {"problem": _text(raw, "problem"), "solution": _optional(raw, "answer")} | _stated(raw)
+
+
+def _with_reasoning(row: Row, raw: dict[str, Any]) -> Row:
+    """The row with its reasoning as the solution where nothing else but an answer is said.
+
+    Beside a full response the reasoning is left out, and `left_out` names its column.
+    """
+    column, reasoning = _reasoning(raw)
+    if not column or reasoning.strip() in row["solution"]:
+        return row
+    if not is_bare(row["solution"]):
+        return row | {"left_out": column}
+    return row | {"solution": reasoning, "answer": row["answer"] or plain_answer(row["solution"])}
+
+
+def _reasoning(raw: dict[str, Any]) -> tuple[str, str]:
+    """(column, text) of the reasoning that a row or one of its turns states; ("", "") for none."""
+    turns = [turn for name in ("messages", *CONVERSATIONS, *SOLUTIONS) for turn in turns_in(raw.get(name))]
+    for place in (raw, *turns):
+        for column in REASONING:
+            value = place.get(column)
+            text = "\n".join(value) if isinstance(value, list) and all(isinstance(x, str) for x in value) else value
+            if isinstance(text, str) and text.strip():
+                return column, text
+    return "", ""
+
+
 def _stated(raw: dict[str, Any]) -> Row:
     return {"answer": _optional(raw, *ANSWERS), "source": _optional(raw, "source")}
 
@@ -115,9 +150,11 @@ FORMATS: dict[str, tuple[tuple[tuple[str, ...], ...], Callable[[dict[str, Any]],
     "sharegpt": (tuple((column,) for column in CONVERSATIONS), _sharegpt),
     "pair": (_pairs(PROBLEMS, SOLUTIONS), _pair),
     "question-answer": (_pairs(PROBLEMS[1:], ("answer",)), _question_answer),
+    "reasoning-answer": (tuple(("problem", column, "answer") for column in REASONING), _reasoned),
 }
 COLUMNS = ("messages", *PROBLEMS, *SOLUTIONS, *CONVERSATIONS, *ANSWERS)
 UNKNOWN = "no columns problem+solution, question+answer, messages or others that are known"
+OTHER_CELLS = "the row has another number of cells than the header"  # how `data.values` hands one on
 PREFERENCE = "no solution, but a pair of chosen and rejected answers"
 
 
@@ -125,14 +162,17 @@ def adapt(raw: Any, name: str, format_: str, columns: dict[str, str], derive: bo
     """The row of source `name`, read as `format_` ("auto": the first whose columns are there) after renaming `columns`.
 
     Where the row states no answer, `derive` takes it out of the solution; without it, the answer is "".
+    `left_out` names a column of reasoning that stands beside a full solution and is no part of the row.
     `placeholder` holds what stands in the place of an answer and is none.
     """
+    if isinstance(raw, dict) and OTHER_CELLS in raw:
+        raise ValueError(f"{OTHER_CELLS}: quote the cells that hold commas or quotes")
     if not isinstance(raw, dict):
         raise ValueError(f"the line is {kind(raw)}, not an object")
     renamed = _renamed(raw, columns)
     _check_marks(renamed)
     chosen = _format_of(renamed, "messages" if "messages" in columns and format_ == "auto" else format_)
-    row = FORMATS[chosen][1](renamed)
+    row = _with_reasoning(FORMATS[chosen][1](renamed), renamed)
     row["subject"] = _optional(renamed, "subject", *(("type",) if chosen == "numinamath" else ()))
     row |= {"level": _optional(renamed, "level"), "difficulty": _optional(renamed, "difficulty")}
     for key, value in row.items():
@@ -179,7 +219,7 @@ def _check_marks(raw: dict[str, Any]) -> None:
 def _format_of(raw: dict[str, Any], format_: str) -> str:
     for name in FORMATS if format_ == "auto" else (format_,):
         if any(all(raw.get(column) is not None for column in need) for need in FORMATS[name][0]) and (
-            format_ != "auto" or name != "gsm8k" or "####" in str(raw["answer"])
+            format_ != "auto" or name != "gsm8k" or marked_answer(str(raw["answer"]))
         ):
             return name
     if format_ != "auto":
@@ -190,7 +230,8 @@ def _format_of(raw: dict[str, Any], format_: str) -> str:
 def describe_columns(columns: Iterable[str]) -> str:
     """About a row of whose columns none is known: which are there, and how to name them."""
     names = [str(name)[:SHOWN_NAME] for name in columns][:SHOWN_COLUMNS]
-    near = [(known, name) for known in ("problem", "solution", "messages") for name in nearest(known, names)]
+    pairs = ((known, name) for known in ("problem", "solution", "messages") for name in nearest(known, names))
+    near = [(known, name) for known, name in pairs if folded_name(name) != known]
     guess = ",".join(f"{known}={name}" for known, name in near)
     there = f"the columns there are {', '.join(map(repr, names)) or 'none'}"
     return f"{there}; " + (

@@ -62,9 +62,8 @@ def audit(
     seen = _see(source, instruments, console, workers)
     if not seen.rows:
         reasons = [f"{reason} ({count:,})" for reason, count in (seen.unreadable + seen.marked).most_common(3)]
-        there = next((one["columns"] for one in seen.unreadable_examples if "columns" in one), None)
-        fix = "see `messages` in the README" if there is None else describe_columns(there)
-        raise UserError(f"{path} has no row that can be read{': ' if reasons else ''}{', '.join(reasons)}; {fix}.", 1)
+        said = f": {', '.join(reasons)}" if reasons else ", it is empty"
+        raise UserError(f"{path} has no row that can be read{said}; {_fix(seen)}.", 1)
     verdicts = grade_answers([(box, answer) for _, box, answer in seen.other])
     judged = [(*other, verdict) for other, verdict in zip(seen.other, verdicts, strict=True)]
     exact = dedup.first_of_equal(seen.keys)
@@ -76,6 +75,18 @@ def audit(
         | figures
         | {"unreadable_examples": seen.unreadable_examples[:SHOWN_EXAMPLES], "examples": examples}
     )
+
+
+def _fix(seen: Seen) -> str:
+    """What to do about a data set of which no row could be read."""
+    there = next((one["columns"] for one in seen.unreadable_examples if "columns" in one), None)
+    if there is not None:
+        return describe_columns(there)
+    if not seen.unreadable and not seen.marked:
+        return "write it again"
+    if seen.unreadable.most_common(1)[:1] and seen.unreadable.most_common(1)[0][0] in ("not JSON", "not UTF-8"):
+        return "write one JSON object a line, in UTF-8"
+    return "mend the rows, or see `messages` in the README"
 
 
 def find_instruments(tokenizer: str | None, benchmarks_dir: Path | None, console: Console) -> Instruments:
@@ -177,6 +188,7 @@ def _figures(
         "no_box": len(seen.no_box),
         "placeholder_boxes": len(seen.placeholder_boxes),
         "placeholder_answers": dict(seen.placeholders.most_common()),
+        "reasoning_left_out": dict(seen.left_out.most_common()),
         "marked_invalid": dict(seen.marked.most_common()),
         "box_differs_from_answer": answers["wrong"],
         "duplicates": repeated,

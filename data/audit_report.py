@@ -52,6 +52,7 @@ def findings(figures: Figures) -> list[Finding]:
         *_boxes(figures),
         *_lengths(figures),
         *_duplicates(figures),
+        *_left_out(figures),
         *_marked(figures),
         *_unreadable(figures),
     ]
@@ -111,8 +112,10 @@ def _contamination(figures: Figures) -> list[Finding]:
     hit = {name: found for name, found in figures[name].items() if any(found.values())}
     problems = sum(figures["benchmark_problems"].values())
     if not hit:
-        compared = f"{len(figures[name])} benchmarks with {problems:,} problems"
-        return [Finding(name, False, f"No row gives away a problem of the {compared} that were compared.")]
+        count = len(figures[name])
+        compared = f"{_count(count, 'benchmark')} with {_count(problems, 'problem')}"
+        verb = "was" if count == 1 else "were"
+        return [Finding(name, False, f"No row gives away a problem of the {compared} that {verb} compared.")]
     worst = sorted(hit.items(), key=lambda item: -sum(item[1].values()) / figures["benchmark_problems"][item[0]])
     shown = [
         f"{benchmark} {found['exact']:,} word for word and {found['near']:,} nearly, of {figures['benchmark_problems'][benchmark]:,}"
@@ -138,15 +141,11 @@ def _answers(figures: Figures) -> list[Finding]:
         found.append(Finding("box_differs_from_answer", True, said))
     teach = f"{percent(loose / compared)} of your answers teach a form that the strict grader rejects"
     means = f"{loose:,} of {compared:,} boxes equal the stated answer, but are not the same string"
-    found.append(
-        Finding(
-            "form",
-            loose > 0,
-            f"{teach}: {means}."
-            if loose
-            else f"All {answers['strict']:,} right boxes are the stated answer, letter for letter.",
-        )
-    )
+    if loose:
+        found.append(Finding("form", True, f"{teach}: {means}."))
+    elif right := answers["strict"]:
+        all_of = "The one right box is" if right == 1 else f"All {right:,} right boxes are"
+        found.append(Finding("form", False, f"{all_of} the stated answer, letter for letter."))
     if answers["undecided"]:
         found.append(
             Finding("undecided", True, f"{answers['undecided']:,} boxes could not be compared with the stated answer.")
@@ -208,6 +207,15 @@ def _duplicates(figures: Figures) -> list[Finding]:
     return found
 
 
+def _left_out(figures: Figures) -> list[Finding]:
+    columns = figures["reasoning_left_out"]
+    said = (
+        f"{name} left out in {_of(count, figures['rows'])}: the solution beside it is taken as complete."
+        for name, count in columns.items()
+    )
+    return [Finding("reasoning_left_out", False, sentence) for sentence in said]
+
+
 def _marked(figures: Figures) -> list[Finding]:
     marks = [f"{mark} ({count:,})" for mark, count in figures["marked_invalid"].items()]
     if not marks:
@@ -223,6 +231,10 @@ def _unreadable(figures: Figures) -> list[Finding]:
         return []
     lines = sum(figures["unreadable"].values())
     return [Finding("unreadable", True, f"{lines:,} more could not be read as rows: {', '.join(reasons[:4])}.")]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _of(count: int, rows: int) -> str:

@@ -41,8 +41,8 @@ from graders import GRADER_VERSION
 SMALL_BYTES = 4 << 20
 # Whose text decides what comes out of a recipe; the digest covers them.
 RULES = (
-    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "mix", "output",
-    "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
+    "adapters", "conversations", "damage", "decontaminate", "dedup", "filters", "folders", "hub_card", "leftovers", "marks", "mix",
+    "output", "placeholders", "rewrite", "rows", "sources", "synthetic", "text", "tools", "values", "work",
     "wrappers",
 )  # fmt: skip
 
@@ -68,6 +68,8 @@ class Funnel:
             dropped = dict(sorted(tally.dropped.items(), key=lambda item: (-item[1], item[0])))
             kept = tally.rows - sum(dropped.values())
             found.append({"step": name, "rows": tally.rows, "dropped": dropped, "changed": tally.changed, "kept": kept})
+            if tally.left_out:
+                found[-1]["left_out"] = dict(sorted(tally.left_out.items()))
         for before, after in itertools.pairwise(found):
             if before["kept"] != after["rows"]:
                 raise RuntimeError(f"the funnel does not add up: {before} is followed by {after}")

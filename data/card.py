@@ -115,7 +115,8 @@ def _funnel_line(entry: dict[str, Any]) -> tuple[str, ...]:
     reasons = [f"{_plain(reason)} {count:,}" for reason, count in dropped[:SHOWN_REASONS]]
     more = sum(count for _, count in dropped[SHOWN_REASONS:])
     lost = sum(count for _, count in dropped)
-    why = ", ".join([*reasons, *([f"others {more:,}"] if more else [])])
+    left_out = [f"{_plain(name)} left out in {count:,} rows" for name, count in entry.get("left_out", {}).items()]
+    why = ", ".join([*reasons, *([f"others {more:,}"] if more else []), *left_out])
     return (
         entry["step"],
         f"{entry['rows']:,}",

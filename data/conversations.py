@@ -51,6 +51,13 @@ def is_turns(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) for turn in value)
 
 
+def turns_in(value: Any) -> list[dict[str, Any]]:
+    """The turns of a conversation in any of its shapes; [] for another value."""
+    found = _decoded(value) if isinstance(value, str) else value
+    found = _transposed(found) if isinstance(found, dict) else found
+    return found if is_turns(found) else []
+
+
 def _turns(value: Any, column: str) -> list[dict[str, Any]]:
     found = _decoded(value) if isinstance(value, str) else value
     if isinstance(found, dict):  # how `datasets` once stored a list of objects: an object of lists

@@ -88,6 +88,7 @@ class Seen:
     leaks: dict[int, list[decontaminate.Leak]] = field(default_factory=dict)
     placeholders: Counter[str] = field(default_factory=Counter)
     placeholder_boxes: list[int] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     marked: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     unreadable_examples: list[dict[str, Any]] = field(default_factory=list)
@@ -100,7 +101,7 @@ class Seen:
         self.leaks |= {self.rows + number: leaks for number, leaks in part.leaks.items()}
         for name in ("rows", "read_bytes", "tokens", "same", "keys", "signatures", "unreadable_examples"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
-        for name in ("sources", "source_tokens", "types", "boxes", "placeholders", "marked", "unreadable"):
+        for name in ("sources", "source_tokens", "types", "boxes", "placeholders", "left_out", "marked", "unreadable"):
             getattr(self, name).update(getattr(part, name))
 
 
@@ -134,6 +135,8 @@ def _look_at(seen: Seen, number: int, row: Row, source: Source, instruments: Ins
     answer, box = row["answer"].strip(), extract_boxed(row["solution"])
     seen.types[answer_type(answer)] += 1
     seen.boxes[box_kind(row["solution"], box)] += 1
+    if "left_out" in row:
+        seen.left_out[row["left_out"]] += 1
     if "placeholder" in row:
         seen.placeholders[word_of(row["placeholder"]) or row["placeholder"]] += 1
     if box is None:

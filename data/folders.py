@@ -20,17 +20,20 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from data.hub_card import mapped_files, printable
+from data.leftovers import holds_rows, how_to_read, unpacked_name
 from eval.records import UserError
 
-KINDS = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
-SUFFIXES = (*KINDS, ".jsonl.gz", ".json.gz", ".csv.gz", ".tsv.gz")
+KINDS = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv")
+SUFFIXES = (*KINDS, ".jsonl.gz", ".ndjson.gz", ".json.gz", ".csv.gz", ".tsv.gz")
 # The words of `datasets.data_files.SPLIT_KEYWORDS`, which costs seconds to import.
 SPLITS = {"train": "train", "training": "train"} | {
     **dict.fromkeys(("validation", "valid", "dev", "val"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 WORDS = re.compile(r"[-._ 0-9]+")
-SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})")
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+# A word of a name that only counts the parts of one set; `v2` and `1M` say another set.
+PART = re.compile(r"(?:part|shard|chunk|split|file|batch)?\d*|of")
 # What stands beside data and is none: notes of `datasets`, of models, and of `data build`.
 NOTES = (
     "dataset_info.json dataset_infos.json dataset_dict.json state.json config.json manifest.json "
@@ -79,9 +82,24 @@ def files_of(folder: Path, split: str, named: bool, config: str, place: str) -> 
             raise UserError(f"{place}: {path} is a link to nothing; download it again.")
         if not path.name.lower().endswith(SUFFIXES):
             raise UserError(f"{place}: {path} is none of {', '.join(SUFFIXES)}; write it as one of these.")
+    found = _once(found)
+    _check_totals(found, folder, place)
     if not named:
         _check_shards(found, folder, split, place)
     return folder, sorted(found)
+
+
+def _once(paths: list[Path]) -> list[Path]:
+    """The paths without links to another of them: their rows are the same."""
+    found: dict[object, Path] = {}
+    for path in sorted(paths, key=lambda path: (path.is_symlink(), path)):
+        found.setdefault(_identity(path), path)
+    return list(found.values())
+
+
+def _identity(path: Path) -> object:
+    """Equal for two names of one file."""
+    return (path.stat().st_dev, path.stat().st_ino) if path.is_file() else path
 
 
 def split_of(splits: Sequence[str], split: str, folder: Path, place: str) -> str:
@@ -109,11 +127,15 @@ def _by_names(folder: Path, split: str, named: bool, config: str, place: str) ->
     found = [file for file in files if file.split == split]
     if not found and split == "train":
         found = _unnamed(files)
+    _check_packed(found, folder, split, named, config, place)
     if not found:
         raise UserError(f"{place}: {_without(files, folder, split)}")
+    same = {_identity(file.path) for file in found}
+    kept = set(_once([file.path for file in found]))
+    found = [file for file in found if file.path in kept]
     _check_one_set(found, folder, place)
     _check_forms(found, folder, place)
-    strays = [file for file in files if not file.split and file not in found]
+    strays = [file for file in files if not file.split and _identity(file.path) not in same]
     if strays and not named:
         raise UserError(
             f"{place}: {folder} has files whose names give no split, next to {printable(_relative(found, folder))}: "
@@ -176,9 +198,39 @@ def _check_forms(found: list[File], folder: Path, place: str) -> None:
         )
 
 
+def _check_packed(found: list[File], folder: Path, split: str, named: bool, config: str, place: str) -> None:
+    """Raises UserError for packed data, or data in a form that is not read, that belongs to what is read."""
+    known = [(path, name) for path in _walk(folder) if (name := unpacked_name(path, SUFFIXES))]
+    files = [_placed(path.with_name(name), path.relative_to(folder).with_name(name)) for path, name in known]
+    plain = not any(file.split for file in found)
+    for (path, name), file in zip(known, files, strict=True):
+        archive = name.rpartition(".")[0] == path.name.rpartition(".")[0]  # what it holds is not said
+        free = not file.split and not named and (plain or not archive)
+        if (file.split == split or free) and (not config or file.config in ("", config)):
+            raise UserError(
+                f"{place}: {printable([path.relative_to(folder)])} in {folder} would be left out; "
+                f"{printable([how_to_read(path)])}, move it away, or name the files to read."
+            )
+
+
+def _check_totals(found: list[Path], folder: Path, place: str) -> None:
+    """Raises UserError for shards of two writings of one set, of which one is stale."""
+    sets: dict[str, list[tuple[str, str]]] = {}
+    for path in found:
+        if shard := SHARD.match(path.name):
+            sets.setdefault(str(path.parent / shard[1]), []).append((shard[3], shard[2]))
+    for name, shards in sets.items():
+        if len({total for total, _ in shards}) > 1 or len(set(shards)) < len(shards):
+            same = [path for path in found if str(path).startswith(f"{name}-")]
+            raise UserError(
+                f"{place}: {folder} holds shards of two writings of one set, whose rows would be read twice: "
+                f"{printable(path.relative_to(folder) for path in same)}; move the stale ones away."
+            )
+
+
 def _check_shards(found: list[Path], folder: Path, split: str, place: str) -> None:
     """Raises UserError for shards that are missing, as after a download that broke off."""
-    shards = [(str(path.parent / shard[1]), int(shard[2])) for path in found if (shard := SHARD.match(path.name))]
+    shards = [(str(path.parent / shard[1]), int(shard[3])) for path in found if (shard := SHARD.match(path.name))]
     for (name, total), count in Counter(shards).items():
         if count < total:
             raise UserError(
@@ -191,11 +243,12 @@ def _check_shards(found: list[Path], folder: Path, split: str, place: str) -> No
 
 
 def _data_files(folder: Path) -> Iterator[File]:
-    """Every data file below the folder that is not hidden. JSON beside other data is notes, unless its name says a split."""
+    """Every data file below the folder that is not hidden. JSON without rows beside data is notes, unless its name says
+    a split."""
     paths = [path for path in _walk(folder) if path.name.lower().endswith(SUFFIXES) and path.name not in NOT_DATA]
     files = [_placed(path, path.relative_to(folder)) for path in paths]
-    lines = any(not _is_json(file.path) for file in files)
-    yield from (file for file in files if file.split or not lines or not _is_json(file.path))
+    data = [file for file in files if file.split or not _is_json(file.path) or holds_rows(file.path)]
+    yield from data or files
 
 
 def _is_json(path: Path) -> bool:
@@ -227,8 +280,14 @@ def _placed(path: Path, relative: PurePath) -> File:
     if above and (not split or (split == "train" and above[-1][1] != "train")):
         return File(path, _config(folders[: above[-1][0]]), above[-1][1], "in its folder")
     extra = [word for word in WORDS.split(stem.casefold()) if word and word not in SPLITS]
-    form = "shard" if shard else "longer name" if extra else "name"
+    form = "shard" if shard else " ".join(("longer name", *_other_words(stem))) if extra else "name"
     return File(path, _config(folders), split, f"{form} {_suffix(path)}" if split else "")
+
+
+def _other_words(stem: str) -> list[str]:
+    """The words of a name that say neither a split nor which part of one set the file is."""
+    words = (word for word in re.split(r"[-._ ]+", stem.casefold()) if word.rstrip("0123456789") not in SPLITS)
+    return [word for word in words if not PART.fullmatch(word)]
 
 
 def _said(name: str) -> str:

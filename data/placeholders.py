@@ -19,11 +19,13 @@ NEVER_WORDS = (
     "proof notfound answernotfound noanswerfound proofnotgiven proofomitted proofneeded "
     "proofrequired proofproblem proofbased seesolution seeproof seeabove seeexplanation "
     "noanswer noanswergiven noanswerprovided answernotgiven answernotprovided notprovided "
-    "notgiven notavailable unanswered placeholder tbd"
+    "notgiven notavailable unanswered placeholder tbd qed q.e.d proved proven seesolutionabove "
+    "seethesolution seebelow seesolutionbelow nofinalanswer notapplicable answernotavailable "
+    "noanswerneeded isproved isproven proofcomplete"
 )
 NEVER = frozenset(NEVER_WORDS.split())
 # No answer, unless the solution itself boxes it.
-UNLESS_BOXED_WORDS = "none null nan nil unknown n/a n.a <na> - -- --- – — ? ?? ???"
+UNLESS_BOXED_WORDS = "none null nan nil unknown n/a n.a #n/a \\#n/a <na> nat - -- --- – — ? ?? ???"
 UNLESS_BOXED = frozenset(UNLESS_BOXED_WORDS.split())
 LONGEST = 60
 # Characters of a solution's end in which its box is looked for: it is stated at the end.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from data.marks import marked_answer
 from data.placeholders import is_placeholder
 from data.rows import Row
 from graders import Box, extract_boxed, find_box, gold_from_solution, grade_answer
@@ -38,30 +39,11 @@ def replace_boxes(solution: str, found: Iterable[Box], text_of: Callable[[Box], 
 def gsm8k_ending(row: Row) -> Row:
     r"""`#### N` (and MetaMath's `The answer is: N` after it) becomes a boxed ending; <<calculator notes>> go."""
     solution = re.sub(r"<<[^<>\n]{0,200}>>", "", row["solution"])
-    found = _marked_answer(solution)
+    found = marked_answer(solution)
     if found is None or is_placeholder(found[1]):
         return row | {"solution": solution}
     start, answer = found
     return _checked(row, f"{solution[:start].rstrip()}\n{ENDING.format(answer=answer)}", answer)
-
-
-MARK, STATED = "####", "The answer is:"
-
-
-def _marked_answer(solution: str) -> tuple[int, str] | None:
-    """Where the mark of a solution's last line begins, and the answer after it, if it has one.
-
-    `The answer is: N` may follow on a line of its own, whose answer then counts. A pattern for all
-    of it would read the rest of the text again from each mark.
-    """
-    body = solution.rstrip()
-    before, _, last = body.rpartition("\n")
-    stated = last.removeprefix(STATED).strip() if last.startswith(STATED) else ""
-    line = before.rpartition("\n")[2]
-    if stated and line.partition(MARK)[2]:
-        return len(before) - len(line) + line.index(MARK), stated.rstrip(".")
-    answer = last.partition(MARK)[2].strip().rstrip(".").replace(",", "")
-    return (len(body) - len(last) + last.index(MARK), answer) if answer else None
 
 
 # The last sentence of a solution that states its answer in words.

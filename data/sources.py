@@ -29,7 +29,8 @@ from data.adapters import (
     parse,
 )
 from data.content import digest_of_one
-from data.folders import SUFFIXES, files_of, is_saved, split_asked, split_of
+from data.folders import SPLITS, SUFFIXES, WORDS, files_of, is_saved, split_asked, split_of
+from data.leftovers import PACKED
 from data.rows import Drop, Row
 from data.synthetic import generate
 from data.values import PEEKED, check_pointer, rows_of
@@ -37,7 +38,6 @@ from eval.records import UserError, first_line
 
 BATCH_ROWS, BATCH_BYTES = 2000, 8 << 20
 SHOWN_CHARS = 120
-PACKED = {".zst": "zstd -d", ".xz": "xz -d", ".bz2": "bunzip2", ".zip": "unzip", ".tar": "tar -xf", ".tgz": "tar -xzf"}
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,22 @@ def _from_disk(source: Source) -> Any:
         found = load_from_disk(str(path))
     except Exception as error:  # `datasets` raises a type of its own for each kind of damage
         raise UserError(f"{path} cannot be read ({first_line(error)}); write it again with save_to_disk.") from None
-    return found[split_of(list(found), split, path, _place(source))] if isinstance(found, DatasetDict) else found
+    if isinstance(found, DatasetDict):
+        return found[split_of(list(found), split, path, _place(source))]
+    _check_only_split(str(found.split or ""), split, path, source)
+    return found
+
+
+def _check_only_split(own: str, split: str, path: Path, source: Source) -> None:
+    """Raises UserError where a Dataset without splits is asked for one, or says that it is another one."""
+    words = {SPLITS[word] for word in WORDS.split(own.casefold()) if word in SPLITS}
+    if len(words) == 1:
+        split_of(sorted(words), split, path, _place(source))
+    elif split != "train":
+        raise UserError(
+            f"{_place(source)}: {path} is one Dataset without splits, so it has no {split!r}; leave the split out, "
+            "or save a DatasetDict."
+        )
 
 
 def _from_generator(source: Source) -> Iterator[Batch]:

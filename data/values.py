@@ -9,15 +9,22 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from data.adapters import MAX_ROW_BYTES
+from data.adapters import COLUMNS, MAX_ROW_BYTES, OTHER_CELLS, folded_name
+from data.conversations import ROLE_KEYS, TEXT_KEYS, is_turns
 from eval.records import UserError
 
 BLANK = " \t\r\n"
 READ_CHARS, LONGEST_VALUE = 1 << 20, 64 << 20
+# The first line of indented JSON, and an object whose first list holds objects.
+INDENTED = re.compile(rb"\{")
+LIST_IN_OBJECT = re.compile(rb'\{[^\[\]{}]*"(?!messages|conversation|prompt|completion)\w+"\s*:\s*\[\s*\{')
+# Where an object keeps its rows, whatever the names of their columns.
+LIST_KEYS = ("data", "rows", "examples", "problems", "questions", "items", "train")
 LONGEST_FIELD, PEEKED = 16 << 20, 4096
 
 
@@ -30,8 +37,8 @@ def rows_of(stream: Any, path: Path) -> Iterator[bytes | int]:
     name = path.name.lower().removesuffix(".gz")
     plain = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
     if name.endswith((".csv", ".tsv")):
-        yield from _bounded(csv_rows(stream, path, "," if name.endswith(".csv") else "\t"))
-    elif plain[:1] == b"[" or (name.endswith(".json") and _goes_over_lines(plain)):
+        yield from _bounded(csv_rows(stream, path, _delimiter(plain, name)))
+    elif plain[:1] == b"[" or _goes_over_lines(plain, lines=not name.endswith(".json")):
         yield from _bounded(json_values(stream, path))
     else:
         yield from _bounded_lines(stream)
@@ -43,13 +50,71 @@ def check_pointer(beginning: bytes, path: Path) -> None:
         raise UserError(f"{path} is a pointer of Git LFS, not the file; fetch it (`git lfs pull`).")
 
 
-def _goes_over_lines(beginning: bytes) -> bool:
-    """Whether the first line is only a part of a JSON value."""
+def _goes_over_lines(beginning: bytes, lines: bool) -> bool:
+    """Whether the first line is only a part of a JSON value, or holds rows that are not lines.
+
+    In a file of `lines` a first line that is no JSON is one bad row, unless it breaks off where
+    indented JSON does.
+    """
     line, end, _ = beginning.partition(b"\n")
     try:
-        return bool(end) and json.loads(line) is None
-    except ValueError:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        broken = bool(INDENTED.fullmatch(line.rstrip()) if end else LIST_IN_OBJECT.match(line))
+        return broken if lines else bool(end) or broken
+    return (bool(end) and value is None) or (isinstance(value, dict) and _holds_rows(value))
+
+
+def _holds_rows(value: dict[str, Any]) -> bool:
+    try:
+        return rows_inside(value) is not None
+    except ValueError:  # which rows are meant is asked where they are read
         return True
+
+
+def _delimiter(beginning: bytes, name: str) -> str:
+    """What splits the names into most cells: spreadsheets of some countries write semicolons."""
+    header = beginning.partition(b"\n")[0].decode("utf-8", "replace")
+    return "\t" if name.endswith(".tsv") and "\t" in header else max(",;\t", key=header.count)
+
+
+def rows_inside(value: dict[str, Any]) -> list[Any] | None:
+    """The rows that one object holds, as a list or as columns; None where it is a row or a note.
+
+    Raises ValueError where it holds several lists of rows.
+    """
+    if any(key in COLUMNS for key in map(folded_name, value)):
+        return _from_columns(value)
+    lists: dict[str, list[Any]] = {key: rows for key, rows in value.items() if is_turns(rows) and _are_rows(key, rows)}
+    if len(lists) > 1:
+        raise ValueError(f"holds several lists of rows, {', '.join(map(repr, lists))[:200]}")
+    if lists:
+        return next(iter(lists.values()))
+    tables = [rows for rows in value.values() if isinstance(rows, dict) and rows_inside_columns(rows)]
+    return _from_columns(tables[0]) if len(tables) == 1 else None
+
+
+def rows_inside_columns(value: dict[str, Any]) -> bool:
+    """Whether an object holds the columns of rows, as lists."""
+    return any(key in COLUMNS for key in map(folded_name, value)) and _from_columns(value) is not None
+
+
+def _are_rows(key: str, rows: list[dict[str, Any]]) -> bool:
+    """Whether objects are rows, not the turns of a conversation or notes."""
+    named = {folded_name(name) for row in rows[:10] for name in row}
+    if named & set(ROLE_KEYS) and named & set(TEXT_KEYS):
+        return False
+    return bool(named & {*COLUMNS, "row"}) or (folded_name(key) in LIST_KEYS and len(named) > 1)
+
+
+def _from_columns(value: dict[str, Any]) -> list[Any] | None:
+    """The rows of {"problem": [...]}, or of what pandas writes, {"problem": {"0": ...}}; None for a row."""
+    columns = [list(one.values()) if isinstance(one, dict) and "0" in one else one for one in value.values()]
+    if len(columns) < 2 or not all(isinstance(one, list) for one in columns):
+        return None
+    if len({len(one) for one in columns}) > 1 or any(is_turns(one) for one in columns):
+        return None
+    return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
 def _bounded(rows: Iterator[bytes]) -> Iterator[bytes | int]:
@@ -76,6 +141,9 @@ def json_values(stream: IO[bytes], path: object) -> Iterator[bytes]:
     """
     text = _Text(stream, path)
     array = text.take("[")
+    if not array and (rows := _only_object(text, path)) is not None:
+        yield from (json.dumps(row).encode() for row in rows)
+        return
     first = True
     while not text.at_end():
         if array and text.take("]"):
@@ -89,6 +157,20 @@ def json_values(stream: IO[bytes], path: object) -> Iterator[bytes]:
             raise text.broken()
     if not text.at_end():
         raise text.broken()
+
+
+def _only_object(text: _Text, path: object) -> list[Any] | None:
+    """The rows inside the object that is all of a file; None, and nothing is read, for another file."""
+    start = text.value()
+    try:
+        value = json.loads(start)
+        rows = rows_inside(value) if text.at_end() and isinstance(value, dict) else None
+    except ValueError as error:
+        raise UserError(f"{path} {error}; write one of them to a file of its own (`jq -c '.NAME[]'`).") from None
+    if rows is None:
+        text.put_back(start)
+        return None
+    return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in rows]
 
 
 class _Text:
@@ -142,6 +224,11 @@ class _Text:
                 raise self.broken()
             size = len(self.buffer)
 
+    def put_back(self, text: str) -> None:
+        """Makes `text`, which was the last value, the next one again."""
+        self.buffer, self.place = text + " " + self.buffer[self.place :], 0
+        self.values -= 1
+
     def broken(self) -> UserError:
         return UserError(
             f"{self.path} is one JSON array or object that cannot be read after {self.values:,} values; mend it, or "
@@ -167,5 +254,5 @@ def csv_rows(stream: IO[bytes], path: object, delimiter: str) -> Iterator[bytes]
 
 
 def _record(names: list[str], row: list[str]) -> Any:
-    """The row by its names; as a list, which is refused with its place, where it has another length."""
-    return dict(zip(names, row, strict=True)) if len(names) == len(row) else row
+    """The row by its names; under OTHER_CELLS, which is refused with its place, where it has another length."""
+    return dict(zip(names, row, strict=True)) if len(names) == len(row) else {OTHER_CELLS: row}

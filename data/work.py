@@ -62,11 +62,13 @@ class Tally:
     rows: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     changed: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)  # columns of reasoning beside full solutions
 
     def add(self, other: Tally) -> None:
         self.rows += other.rows
         self.dropped.update(other.dropped)
         self.changed += other.changed
+        self.left_out.update(other.left_out)
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def run(job: Job, recipe: Recipe, tools: Tools, folder: Path) -> Done:
                 first_bad = first_bad or _bad(item)
                 dropped.append(to_line({"step": "read", "reason": item.reason, "detail": item.detail}))
             else:
+                tally.left_out.update([column] if (column := item.pop("left_out", "")) else [])
                 rows.append(item)
         origins = list(range(len(rows)))
     tallies = [tally]

@@ -18,7 +18,7 @@ from typing import Any
 from eval import benchmark_files
 from eval.benchmark_rows import NotABenchmark, Stated, check_shape, name_positions, read_row
 from eval.console import printable
-from eval.golds import read_decimal_commas, read_golds
+from eval.golds import read_decimal_commas, read_golds, without_thousands
 from eval.records import Benchmark, Problem, Reading, UserError, first_line
 from graders import grade_many
 
@@ -49,7 +49,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _gsm8k(row: dict[str, Any]) -> dict[str, Any]:
     # The reference solution ends in "#### 1,234".
-    return {"problem": row["question"], "answer": row["answer"].rsplit("####", 1)[1].strip().replace(",", "")}
+    return {"problem": row["question"], "answer": without_thousands(row["answer"].rsplit("####", 1)[1].strip())}
 
 
 HUB = {

@@ -197,4 +197,9 @@ def _trimmed(answer: str) -> str:
     answer = CONTRAST.split(THEREFORE.sub("", answer, count=1) if THEREFORE.match(answer) else answer)[0]
     if answer.endswith(".") and not answer.endswith(".."):
         answer = answer[:-1].strip()
+    return without_thousands(answer)
+
+
+def without_thousands(answer: str) -> str:
+    """`1234` for `1,234` and `$1,234`; a list such as `3, 4` as it is."""
     return answer.replace(",", "").removeprefix("$") if THOUSANDS.fullmatch(answer) else answer

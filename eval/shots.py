@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.golds import without_thousands
 from eval.records import Benchmark, UserError, first_line
 from graders import find_box
 
@@ -216,8 +217,8 @@ def boxed_ending(solution: str) -> str:
     answer = answer.strip()
     if not mark or not answer or "\n" in answer or find_box(answer) is not None:
         return solution
-    number = answer.replace(",", "") if re.fullmatch(r"-?[\d,]+(\.\d+)?", answer) else answer
-    return NOTE.sub("", f"{before.rstrip()}\n{ENDING.format(answer=number)}".strip())
+    ending = ENDING.format(answer=without_thousands(answer))
+    return NOTE.sub("", f"{before.rstrip()}\n{ending}".strip())
 
 
 def _too_few(source: str, wanted: int, found: int, in_benchmark: int, unboxed: int, benchmark: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from data.submission import archive, lint, rehearse, verify, writer
-from data.submission.checks import config
+from data.submission.checks import config, files
 from data.submission.lint import Report
 from eval.console import quiet, unexpected_errors
 from eval.records import UserError
@@ -153,7 +153,12 @@ def look(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
 def rehearse_alone(folder: Path, work: Path, console: Console, _: Path | None) -> None:
     manifest = verify.read_manifest(folder)[0]
     text = (folder / config.NAME).read_text(encoding="utf-8") if (folder / config.NAME).is_file() else ""
-    settings = config.read(text)[0] | manifest.get("left_out", {})
+    settings = config.read(text)[0]
+    wrong = list(files.missing(folder, lint.dataset_folder(settings)))
+    if wrong:  # before the contract's versions are set up, which are gigabytes
+        said = ", ".join(f"{one.where}: {one.problem}" for one in wrong)
+        raise UserError(f"{folder} is no submission that can be rehearsed ({said}); {wrong[0].fix}.")
+    settings |= manifest.get("left_out", {})
     rehearsed(folder, settings, Report([]), work / "rehearsal", console)
 
 

@@ -584,3 +584,11 @@ def test_a_sentence_on_one_run_is_not_taken_for_one_on_a_run_whose_name_ends_ali
     cell = Cell(Arm("a", Path("r")), 0, Path("d"), settings, "k", Path(), Scoring((), Path()), base=True)
     said = [f"not to be trusted: {name} on sums: 1 of 2" for name in ("runs/a/x", "old/runs/a/x", "base", "my-base")]
     assert scores_of(cell, [], said)["untrusted"] == [said[0], said[2]]
+
+
+@pytest.mark.parametrize(("seeds", "wrong"), [((-1,), "-1"), ((0, 1 << 32), "4294967296"), ((3, -5), "-5")])
+def test_seeds_that_training_would_refuse_are_refused_before(seeds, wrong, project):
+    with pytest.raises(UserError, match=rf"--seeds {wrong}: .* from 0 to 4294967295") as refused:
+        plan_of(project, "good", "bad", seeds=seeds)
+    assert refused.value.exit_code == 2
+    assert plan_of(project, "good", "bad", seeds=(0, (1 << 32) - 1)).seeds == (0, 4294967295)

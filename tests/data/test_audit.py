@@ -92,6 +92,22 @@ def test_a_fault_is_counted_and_nothing_else_is(name, instruments, tmp_path):
         assert example["row"] == 41 and example["problem"]
 
 
+@pytest.mark.parametrize(
+    ("boxes", "problems", "said", "absent"),
+    [
+        (["7"], 1, ["the 1 benchmark with 1 problem that was compared", "The one right box is"], "right boxes"),
+        (["7", "7"], 2, ["the 1 benchmark with 2 problems that was compared", "All 2 right boxes are"], "one right"),
+        (["8"], 1, ["1 of 1 boxes (100.0%) are not the stated answer"], "right box"),
+    ],
+)
+def test_one_and_none_are_counted_in_words_that_fit(boxes, problems, said, absent, tmp_path):
+    rows = [row(f"What number is it, {n}?", f"$\\boxed{{{box}}}$", "7") for n, box in enumerate(boxes)]
+    others = tuple(Problem(str(n), "bench", f"A very different question, {n}?", "1") for n in range(problems))
+    figures = audit(str(write(tmp_path / "set.jsonl", rows)), Instruments(None, others), SILENT)
+    text = " ".join(finding.sentence for finding in findings(figures))
+    assert all(words in text for words in said) and absent not in text, text
+
+
 def test_the_json_of_a_data_set_is_the_interface(instruments, tmp_path, monkeypatch, capsys, tokenizer_folder):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "set.jsonl", [*clean(), FAULTS["form"][0]])

@@ -105,6 +105,21 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
     "numbered": ({"train_0.jsonl": "a", "train_1.jsonl": "b", "test_0.jsonl": "x"}, "a b", {}),
     "one nameless file": ({"numbers.jsonl": "a"}, "a", {}),
     "nameless files": ({"1.jsonl": "a", "2.parquet": "b"}, "a b", {}),
+    "lines beside JSON with rows": ({"gsm8k.jsonl": "a", "numina.json": "b"}, "a b", {}),
+    "tables beside JSON with rows": ({"1.csv": "a", "2.json": "b", "3.parquet": "c"}, "a b c", {}),
+    "an object of rows beside": (
+        {"1.jsonl": "a", "2.json": ': {"data": [' + json.dumps(row("b")) + "]}", "prompts.json": ': {"a": [1]}'}, "a b", {}
+    ),
+    "notes of any name beside": (
+        {"1.jsonl": "a", "config.json": ": {}", "dataset_info.json": ': {"features": {}}', "about.json": ': {"by": "x"}'},
+        "a", {},
+    ),
+    "parts by number": ({"train_part1.jsonl": "a", "train_part2.jsonl": "b"}, "a b", {}),
+    "lines by another name": ({"train.ndjson": "a", "test.ndjson": "x"}, "a", {}),
+    "a link to a sibling": ({"train.jsonl": "a", "train_latest.jsonl": "-> train.jsonl"}, "a", {}),
+    "a nameless link to a sibling": ({"train.jsonl": "a", "latest.jsonl": "-> train.jsonl"}, "a", {}),
+    "nameless links": ({"1.jsonl": "a", "2.jsonl": "-> 1.jsonl"}, "a", {}),
+    "a packed test": ({"train.jsonl": "a", "test.jsonl.zst": ": x", "images.zip": ": x"}, "a", {}),
     "nameless beside test": ({"numbers.jsonl": "a", "test.jsonl": "x"}, "a", {}),
     "nameless in data": ({"data/numbers.jsonl": "a"}, "a", {}),
     "a split of its own": ({"data/cot-00000-of-00001.parquet": "a"}, "a", {}),
@@ -194,6 +209,31 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], dict[str, Any]]] = {
         {"train.jsonl": "a", "data/train-00000-of-00001.parquet": "a"},
         ["several files are train", "train.jsonl, data/train-00000-of-00001.parquet"], {},
     ),
+    "JSON with rows beside a split": (
+        {"train.jsonl": "a", "numina.json": "b"}, ["no split beside train.jsonl: numina.json", "set:train"], {}
+    ),
+    "a packed part": (
+        {"part-0.jsonl": "a", "part-1.jsonl.zst": ": x"}, ["part-1.jsonl.zst", "left out", "zstd -d part-1.jsonl.zst"], {}
+    ),
+    "a packed train": ({"test.jsonl": "x", "train.parquet.gz": ": x"}, ["train.parquet.gz", "gunzip"], {}),
+    "a packed stray": ({"train.jsonl": "a", "more.csv.xz": ": x"}, ["more.csv.xz", "xz -d"], {}),
+    "a zip beside": ({"a.jsonl": "a", "b.zip": ": x"}, ["b.zip", "unzip b.zip"], {}),
+    "another form beside": ({"a.jsonl": "a", "b.arrow": ": x"}, ["b.arrow", "write it as JSON lines"], {}),
+    "stale shards": (
+        SHARDS | {"train-00000-of-00001.parquet": "a b"}, ["two writings", "train-00000-of-00001.parquet", "read twice"], {}
+    ),
+    "stale shards of a split that is asked for": (
+        {name.replace("train", "test"): word for name, word in (SHARDS | {"train-00000-of-00001.parquet": "a"}).items()},
+        ["two writings"], {"split": "test"},
+    ),
+    "a shard with two hashes": (
+        {"train-00000-of-00001-aa.parquet": "a", "train-00000-of-00001-bb.parquet": "a"}, ["two writings"], {}
+    ),
+    "full and filtered": (
+        {"train_full.jsonl": "a b", "train_filtered.jsonl": "a"},
+        ["several files are train: train_filtered.jsonl, train_full.jsonl", "name one"], {},
+    ),
+    "two versions": ({"train_v1.jsonl": "a", "train_v2.jsonl": "a"}, ["several files are train"], {}),
     "a file and a folder": ({"train.jsonl": "a", "train/1.jsonl": "a"}, ["several files are train"], {}),
     "a download that broke off": (
         {"train-00000-of-00003.parquet": "a", "train-00002-of-00003.parquet": "c"},
@@ -264,6 +304,13 @@ def test_folders_of_save_to_disk_say_their_splits(tmp_path):
     assert texts(tmp_path / "all") == texts(tmp_path / "one") == texts(tmp_path / "other") == ["train"]
     assert texts(f"{tmp_path}/all:test") == ["test"] and texts(tmp_path / "all", split="validation") == ["dev"]
     assert len(identity(Source("set", path=str(tmp_path / "all")))["files"]) == 10
+    Dataset.from_list([row("own")], split="test").save_to_disk(tmp_path / "own")
+    assert texts(f"{tmp_path}/own:test") == ["own"]
+    for path, split in ((f"{tmp_path}/one:test", "train"), (str(tmp_path / "one"), "dev")):
+        with pytest.raises(UserError, match=r"is one Dataset without splits, so it has no '(test|validation)'; leave"):
+            texts(path, split=split)
+    with pytest.raises(UserError, match=r"no split 'train', but test; name one: .*own:test"):
+        texts(tmp_path / "own")
     with pytest.raises(UserError, match=r"no split 'train', but test; name one: .*held-out:test"):
         texts(tmp_path / "held-out")
     with pytest.raises(UserError, match=r"folders of save_to_disk; name one: .*apart/train"):
@@ -307,7 +354,7 @@ def test_build_and_audit_read_the_same_rows(tmp_path, tiny_tokenizer, capsys, mo
 
 
 def test_the_real_folder_is_refused_because_it_holds_many_sets(shared):
-    with pytest.raises(UserError, match=r"files of no split beside gsm8k_train_boxed\.jsonl\.gz"):
+    with pytest.raises(UserError, match=r"several files are train: gsm8k_train_boxed\.jsonl\.gz, math_train"):
         texts(shared / "data/sft")
 
 

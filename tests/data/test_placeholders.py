@@ -26,6 +26,7 @@ NEVER = [
     *("proof", "Proof", "PROOF", " proof. ", "\\text{proof}", "$\\text{Proof}$", "\\textbf{proof}", "**proof**", "(proof)"),
     *("notfound", "not found", "Not Found", "NOT_FOUND", "not-found", "\\text{not found}", "Answer not found."),
     *("proof not given", "see solution", "See Solution.", "\\mathrm{see\\ solution}", "no answer", "No answer given"),
+    *("QED", "Q.E.D.", "proved", "Proven", "See solution above", "not applicable", "no final answer", "No final answer."),
 ]  # fmt: skip
 UNLESS_BOXED = [
     "none",
@@ -33,6 +34,7 @@ UNLESS_BOXED = [
     "\\text{none}",
     "n/a",
     "N/A",
+    "#N/A",
     "N / A",
     "null",
     "nan",

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from data.__main__ import main
 from data.audit import audit
+from data.audit_report import findings
 from data.examine import Instruments
 from data.recipe import read_recipe
 from data.rows import Drop
@@ -63,6 +64,20 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
     "question and response": ({"question": "P", "response": S}, ("P", S, "5")),
     "question and answer": ({"question": "P", "answer": S}, ("P", S, "5")),
     "question and #### answer": ({"question": "P", "answer": "W\n#### 1,072"}, ("P", "W\n#### 1,072", "1072")),
+    "a list behind ####": ({"question": "P", "answer": "W\n#### (1,2)"}, ("P", "W\n#### (1,2)", "(1,2)")),
+    "a set behind ####": ({"question": "P", "answer": "W\n#### \\{1,2,3\\}"}, ("P", "W\n#### \\{1,2,3\\}", "\\{1,2,3\\}")),
+    "two numbers behind ####": ({"question": "P", "answer": "W\n#### 3, 4"}, ("P", "W\n#### 3, 4", "3, 4")),
+    "money behind ####": ({"question": "P", "answer": "W\n#### $1,234.50"}, ("P", "W\n#### $1,234.50", "1234.50")),
+    "headings": ({"question": "P", "answer": f"#### Step 1\nAdd.\n#### Step 2\n{S}"}, ("P", f"#### Step 1\nAdd.\n#### Step 2\n{S}", "5")),
+    "a heading alone": ({"question": "P", "answer": "#### Step 1\nIt is 5."}, ("P", "#### Step 1\nIt is 5.", "")),
+    "MetaMath": ({"query": "P", "response": "W\nThe answer is: 1,234"}, ("P", "W\nThe answer is: 1,234", "1234")),
+    "MetaMath with a box": (
+        {"query": "P", "response": "W\nThe answer is: $\\boxed{6}$. Done."},
+        ("P", "W\nThe answer is: $\\boxed{6}$. Done.", "6"),
+    ),
+    "MetaMath that goes on": (
+        {"query": "P", "response": f"The answer is: 4?\nNo. {S}"}, ("P", f"The answer is: 4?\nNo. {S}", "5")
+    ),
     "question and number": ({"question": "P", "answer": 7}, ("P", "7", "7")),
     "problem and solution": ({"problem": "P", "solution": S, "answer": "5"}, ("P", S, "5")),
     "generated_solution": ({"problem": "P", "generated_solution": S, "expected_answer": "5"}, ("P", S, "5")),
@@ -87,6 +102,21 @@ SHAPES: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
     "ShareGPT in a text": ({"conversations": json.dumps([said("human", "P"), said("gpt", S)])}, ("P", S, "5")),
     "messages and a bare answer": ({"question": "P", "answer": "5", "messages": CHAT}, ("P", S, "5")),
     "messages and a prompt": ({"prompt": "P", "messages": CHAT}, ("P", S, "5")),
+    "rationale": ({"question": "P", "rationale": "2 + 3 is 5.", "answer": "5"}, ("P", "2 + 3 is 5.", "5")),
+    "cot": ({"question": "P", "cot": S, "answer": "$5$"}, ("P", S, "5")),
+    "reasoning_content": ({"question": "P", "reasoning_content": "2 + 3", "answer": "The answer is 5."}, ("P", "2 + 3", "5")),
+    "reasoning and a number": ({"question": "P", "reasoning": "2 + 3", "answer": 5}, ("P", "2 + 3", "5")),
+    "a problem with reasoning": ({"problem": "P", "reasoning": "2 + 3", "answer": "(1,2)"}, ("P", "2 + 3", "(1,2)")),
+    "steps of reasoning": ({"question": "P", "reasoning": ["2 + 3", "is 5"], "answer": "5"}, ("P", "2 + 3\nis 5", "5")),
+    "reasoning and a bare box": ({"prompt": "P", "reasoning": "2 + 3", "response": "$\\boxed{5}$"}, ("P", "2 + 3", "5")),
+    "reasoning of a turn": (
+        {"messages": [CHAT[0], turn("assistant", "5", reasoning_content="2 + 3 = 5")]}, ("P", "2 + 3 = 5", "5")
+    ),
+    "reasoning beside a response": ({"prompt": "P", "reasoning": "Hm.", "response": S}, ("P", S, "5")),
+    "reasoning beside a solution": ({"problem": "P", "cot": "Hm.", "solution": S, "answer": "5"}, ("P", S, "5")),
+    "reasoning of a full turn": (
+        {"messages": [CHAT[0], turn("assistant", S, reasoning_content="Hm.")], "answer": "5"}, ("P", S, "5")
+    ),
     "a list of one solution": ({"problem": "P", "solution": [S], "answer": ["5"]}, ("P", S, "5")),
     "null answer": ({"problem": "P", "solution": S, "answer": None}, ("P", S, "5")),
     "a pair whose column is null": ({"problem": "P", "solution": None, "response": S}, ("P", S, "5")),
@@ -109,6 +139,32 @@ def test_a_shape_is_read_from_parquet(name, tmp_path):
     pq.write_table(pa.Table.from_pylist([raw | {"other": None}]), tmp_path / "a.parquet")
     (row,) = rows_of(tmp_path / "a.parquet")
     assert (row["problem"], row["solution"], row["answer"]) == expected
+
+
+def test_reasoning_that_is_left_out_is_counted_and_said(tmp_path, tiny_tokenizer, capsys):
+    told = [
+        {"prompt": f"What is {n} + {n}?", "reasoning": "Hm.", "response": f"It is $\\boxed{{{2 * n}}}$."}
+        for n in range(8)
+    ]
+    chat = [turn("user", "What is 9 - 1?"), turn("assistant", "It is $\\boxed{8}$.", reasoning_content="Hm.")]
+    worked = {"question": "What is 9 - 2?", "reasoning": "It is $\\boxed{7}$.", "answer": "7"}
+    rows = [*told, {"messages": chat}, worked]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    figures = audit(str(tmp_path / "a.jsonl"), Instruments(), Console(quiet=True))
+    assert figures["reasoning_left_out"] == {"reasoning": 8, "reasoning_content": 1} and figures["rows"] == 10
+    said = [one.sentence for one in findings(figures) if one.name == "reasoning_left_out"]
+    assert said[1].startswith("reasoning_content left out in 1 of 10 rows")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"name: t\ntokenizer: {tiny_tokenizer}\nsources: [{{name: a, path: {tmp_path / 'a.jsonl'}}}]\n"
+        "steps: [has_box, validation: {rows: 2}]\n"
+    )
+    assert main(["build", str(recipe), "--out", str(tmp_path / "out"), "--workers", "0", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["funnel"][0]["left_out"] == {"reasoning": 8, "reasoning_content": 1}
+    assert all("left_out" not in entry for entry in made["funnel"][1:])
+    assert "reasoning left out in 8 rows" in (Path(made["folder"]) / "README.md").read_text()
+    assert "left_out" not in (Path(made["folder"]) / "train.jsonl").read_text()
 
 
 TWO = [*CHAT, turn("user", "And now?"), turn("assistant", S)]
@@ -174,6 +230,17 @@ FILES = {
     "array.json.gz": gzip.compress(json.dumps(ROWS).encode()),
     "one after another.json": "\n".join(json.dumps(row, indent=1) for row in ROWS).encode(),
     "lines.json": LINES.encode(),
+    "lines.ndjson": LINES.encode(),
+    "object.json": json.dumps({"version": "1", "data": ROWS}).encode(),
+    "object.jsonl": json.dumps({"data": ROWS}).encode() + b"\n",
+    "indented object.json": json.dumps({"train": ROWS, "by": [{"name": "x"}]}, indent=2).encode(),
+    "viewer.json": json.dumps({"rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)]}).encode(),
+    "columns.json": json.dumps({key: [row[key] for row in ROWS] for key in ROWS[0]}).encode(),
+    "pandas.json": json.dumps({key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]}).encode(),
+    "pretty.jsonl": "\n".join(json.dumps(row, indent=2) for row in ROWS).encode(),
+    "pretty object.jsonl": json.dumps({"data": ROWS}, indent=2).encode(),
+    "semicolons.csv": TABLE.replace('","', '";"').replace('",', '";').replace("m,s", "m;s").replace("n,a", "n;a").encode(),
+    "tabs.csv": TABLE.replace('","', '"\t"').replace('",', '"\t').replace("m,s", "m\ts").replace("n,a", "n\ta").encode(),
     "table.csv": TABLE.encode(),
     "marked.csv": b"\xef\xbb\xbf" + TABLE.encode(),
     "table.csv.gz": gzip.compress(TABLE.encode()),
@@ -214,7 +281,24 @@ def test_a_large_array_is_read_in_pieces(tmp_path):
     assert found[500].reason == "row longer than 1 MB" and found[999]["problem"] == rows[999]["problem"]
 
 
+def test_one_row_alone_in_a_file_is_that_row(tmp_path):
+    """Objects whose values are lists, and are a row all the same."""
+    chat = {"messages": CHAT, "answer": ["5"]}
+    for raw in (chat, {"prompt": CHAT[:1], "completion": CHAT[1:]}, {"problem": "P", "solution": [S]}):
+        for name, indent in (("a.json", None), ("a.json", 2), ("a.jsonl", None), ("a.jsonl", 2)):
+            (tmp_path / name).write_text(json.dumps(raw, indent=indent) + "\n")
+            assert [(row["problem"], row["solution"]) for row in rows_of(tmp_path / name)] == [("P", S)]
+
+
+def test_a_first_line_that_is_torn_loses_no_other(tmp_path):
+    for torn in ('{"problem": "P", "solu', '{"problem": "P",', "{,"):
+        (tmp_path / "a.jsonl").write_text(f"{torn}\n{LINES}")
+        found = rows_of(tmp_path / "a.jsonl")
+        assert [isinstance(row, Drop) for row in found] == [True, False, False, False], torn
+
+
 SPOILT = {
+    "splits.json": (json.dumps({"train": ROWS, "test": ROWS}).encode(), ["several lists of rows, 'train', 'test'", "jq"]),
     "torn.json": (b'[{"problem": "P", "solution": "S"}, {"pro', ["torn.json is one JSON array", "after 1 values", "jq"]),
     "open.json": (b'[{"problem": "P", "solution": "S"}', ["open.json is one JSON array", "after 1 values"]),
     "no comma.json": (b'[{"problem": "P"} {"problem": "Q"}]', ["no comma.json is one JSON array", "after 1 values"]),
@@ -245,6 +329,7 @@ def test_a_row_of_a_table_with_another_number_of_cells_is_named(tmp_path):
     found = rows_of(tmp_path / "a.csv")
     assert [isinstance(row, Drop) for row in found] == [False, True, True, False]
     assert found[1].detail["place"].endswith("a.csv:2")
+    assert found[1].reason.startswith("the row has another number of cells than the header")
 
 
 def test_files_of_several_shapes_are_read_row_by_row(tmp_path):
@@ -303,6 +388,25 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(columns, words
     (quiet_audit / "a.jsonl").write_text(json.dumps({"promblem": "P", "worked": S, "gold": "5"}) + "\n")
     code, _, said = audited("a.jsonl", *(f"--columns={one}" for one in columns), capsys=capsys)
     assert code in (1, 2) and said.startswith("error: ") and all(word in said for word in words), said
+
+
+# A file of which no row can be read -> its content, what is said of it, what is not.
+NOTHING_READ: dict[str, tuple[str, list[str], str]] = {
+    "empty.jsonl": ("", ["empty.jsonl has no row that can be read, it is empty; write it again"], "README"),
+    "list.json": ("[]", ["list.json has no row that can be read, it is empty"], "README"),
+    "text.jsonl": ("Hello.\nYou.\n", ["not JSON (2)", "write one JSON object a line"], "README"),
+    "half.jsonl": (json.dumps({"problem": "P", "text": "T"}), ["--columns problem=…,solution=…"], "did you mean"),
+    "near.jsonl": (json.dumps({"problem": "P", "soluton": "T"}), ["did you mean --columns solution=soluton?"], "problem=problem"),
+    "cells.csv": ("problem,solution\nP,S,T\n", ["another number of cells", "quote the cells"], "a list"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING_READ)
+def test_what_is_wrong_with_a_file_without_rows_is_said_with_the_fix(name, quiet_audit, capsys):
+    content, words, absent = NOTHING_READ[name]
+    (quiet_audit / name).write_text(content)
+    code, _, said = audited(name, capsys=capsys)
+    assert code == 1 and all(word in said for word in words) and absent not in said, said
 
 
 def test_a_copy_of_a_source_has_columns_of_its_own(tmp_path, tiny_tokenizer, capsys):

@@ -298,3 +298,25 @@ def test_the_projects_own_files_are_a_good_submission(project, smollm2_tokenizer
     manifest = json.loads((project / "submission" / "manifest.json").read_text())
     assert manifest["rows"] == {"train": 20, "validation": 2} and 20 < manifest["longest"] < 60
     assert manifest["tokenizer"] == "models/smollm2"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, ["sft_config.yaml: this file is missing", "sft_utils.py: this file is missing"]),
+        ({"sft_config.yaml": "a: 1\n", "sft_utils.py": "x = 1\n"}, ["dataset/train.jsonl: this file is missing"]),
+        ({"sft_config.yaml": "", "sft_utils.py": "x = 1\n"}, ["sft_config.yaml: this file is empty"]),
+    ],
+)
+def test_what_is_no_submission_is_refused_before_anything_is_set_up(content, words, tmp_path, monkeypatch, capsys):
+    def set_up(root: Path, console: object) -> str:
+        raise AssertionError("the contract's versions were set up")
+
+    monkeypatch.setattr("data.submission.sandbox.stock_python", set_up)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    for name, text in content.items():
+        (tmp_path / "other" / name).write_text(text)
+    assert main(["submission", "rehearse", "other"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "is no submission" in said and all(word in said for word in words), said

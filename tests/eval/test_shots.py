@@ -62,6 +62,8 @@ def test_every_form_of_a_solved_problem_is_read(row: dict[str, Any], pair: tuple
         ("a\n#### -5", "a\nThe answer is $\\boxed{-5}$."),
         ("a\n#### 3:30", "a\nThe answer is $\\boxed{3:30}$."),
         ("a\n#### (1,200)", "a\nThe answer is $\\boxed{(1,200)}$."),
+        ("a\n#### 3,4", "a\nThe answer is $\\boxed{3,4}$."),
+        ("a\n#### $1,234", "a\nThe answer is $\\boxed{1234}$."),
         ("#### 5", "The answer is $\\boxed{5}$."),
         ("a\n#### Step\nso \\boxed{2}", "a\n#### Step\nso \\boxed{2}"),
         ("a\n####", "a\n####"),
