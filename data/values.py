@@ -20,8 +20,8 @@ from eval.records import UserError
 
 BLANK = " \t\r\n"
 READ_CHARS, LONGEST_VALUE = 1 << 20, 64 << 20
-# The first line of indented JSON, and an object whose first list holds objects.
-INDENTED = re.compile(rb"\{")
+# How indented JSON begins, and an object whose first list holds objects.
+INDENTED = re.compile(rb'\{\s*\n\s*["}]')
 LIST_IN_OBJECT = re.compile(rb'\{[^\[\]{}]*"(?!messages|conversation|prompt|completion)\w+"\s*:\s*\[\s*\{')
 # Where an object keeps its rows, whatever the names of their columns.
 LIST_KEYS = ("data", "rows", "examples", "problems", "questions", "items", "train")
@@ -60,7 +60,7 @@ def _goes_over_lines(beginning: bytes, lines: bool) -> bool:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        broken = bool(INDENTED.fullmatch(line.rstrip()) if end else LIST_IN_OBJECT.match(line))
+        broken = bool(INDENTED.match(beginning) if end else LIST_IN_OBJECT.match(line))
         return broken if lines else bool(end) or broken
     return (bool(end) and value is None) or (isinstance(value, dict) and _holds_rows(value))
 

@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], dict[str, Any]]] = {
     "two splits of other names": (
         {"data/cot-00000-of-00001.parquet": "a", "data/tir-00000-of-00001.parquet": "b"}, ["set:cot, ", "set:tir"], {}
     ),
-    "strays": ({"train.jsonl": "a", "test.jsonl": "x", "more.jsonl": "b"}, ["no split beside train.jsonl: more.jsonl", "set:train"], {}),
+    "strays": ({"train.jsonl": "a", "test.jsonl": "x", "more.jsonl": "b"}, ["no split, next to train.jsonl: more.jsonl", "set:train"], {}),
     "two forms": ({"train.jsonl": "a", "train.parquet": "a"}, ["several forms", "train.jsonl, train.parquet"], {}),
     "packed twice": ({"train.jsonl": "a", "train.jsonl.gz": "a"}, ["several forms", "train.jsonl.gz"], {}),
     "variants": ({"train.jsonl": "a", "train_1M.jsonl": "a b"}, ["several files are train", "train_1M.jsonl"], {}),
@@ -210,7 +210,7 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], dict[str, Any]]] = {
         ["several files are train", "train.jsonl, data/train-00000-of-00001.parquet"], {},
     ),
     "JSON with rows beside a split": (
-        {"train.jsonl": "a", "numina.json": "b"}, ["no split beside train.jsonl: numina.json", "set:train"], {}
+        {"train.jsonl": "a", "numina.json": "b"}, ["give no split, next to train.jsonl: numina.json", "set:train"], {}
     ),
     "a packed part": (
         {"part-0.jsonl": "a", "part-1.jsonl.zst": ": x"}, ["part-1.jsonl.zst", "left out", "zstd -d part-1.jsonl.zst"], {}
