@@ -145,13 +145,13 @@ def computation_of(folder: Path) -> dict[str, Any]:
 
     What is not known to be irrelevant counts: two models of which it differs need an engine each.
     """
-    return _without_labels(read_config(folder).to_dict())
+    return without_labels(read_config(folder).to_dict())
 
 
-def _without_labels(settings: dict[str, Any]) -> dict[str, Any]:
+def without_labels(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings, and those inside them, without CONFIG_LABELS."""
     return {
-        name: _without_labels(value) if isinstance(value, dict) else value
+        name: without_labels(value) if isinstance(value, dict) else value
         for name, value in settings.items()
         if name not in CONFIG_LABELS
     }

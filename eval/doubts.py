@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import store
+from eval.checkpoints import without_labels
 from eval.engines.draws import RULE
 from eval.places import places_of
 from eval.records import UserError
@@ -62,20 +63,15 @@ def set_apart(manifest: dict[str, Any], reports: Path) -> dict[str, Any]:
     return manifest | {"inputs": inputs, "key": store.key_of(inputs)}
 
 
-def places_by_command(reports: Path) -> dict[str, set[str]]:
-    """The folders of runs, or of single models, that each command has evaluated."""
-    places: dict[str, set[str]] = {}
+def places_by_command(reports: Path) -> dict[str, dict[str, Path]]:
+    """What each command has evaluated: the home of every run or single model -> a folder with its config.json."""
+    places: dict[str, dict[str, Path]] = {}
     for path in reports.glob("*/manifest.json"):
         with suppress(UserError, KeyError, TypeError):  # of a damaged one nothing is known
-            manifest = store.read_object(path)
-            places.setdefault(str(manifest.get("command")), set()).add(_place(manifest))
+            manifest = store.read_manifest(path.parent)
+            place = places_of(path.parent, manifest)[0]
+            places.setdefault(str(manifest.get("command")), {})[place.home] = Path(place.folder)
     return places
-
-
-def _place(manifest: Manifest) -> str:
-    """Where all models have one config.json: the run's folder, or the model's own."""
-    path, step = Path(manifest["checkpoint"]["path"]), manifest["checkpoint"]["step"]
-    return str(path if step is None else path.parent)
 
 
 def _stream(manifest: Manifest) -> str:
@@ -104,12 +100,22 @@ def _wishes(manifest: Manifest, reports: Path) -> str:
     return f"it obeyed the model's own files, which set {', '.join(wished)}" if wished else ""
 
 
-def _swapped(manifest: Manifest, summary: Mapping[str, Any], places: Mapping[str, set[str]]) -> str:
+def _swapped(manifest: Manifest, summary: Mapping[str, Any], places: Mapping[str, Mapping[str, Path]]) -> str:
     if manifest["engine"]["name"] not in ("vllm", "ray") or "swap_checks" in manifest:
         return ""
-    if len(places.get(str(manifest.get("command")), ())) < 2 or _started_with(summary):
+    models = places.get(str(manifest.get("command")), {})
+    if len(models) < 2 or _started_with(summary) or _are_alike(models.values()):
         return ""
     return "the engine may have kept the config.json of another model that the same command scored"
+
+
+def _are_alike(folders: Iterable[Path]) -> bool:
+    """Whether the models are all there, with one config.json but for labels: then it did not matter whose was kept."""
+    try:
+        configs = [json.loads((folder / "config.json").read_text(encoding="utf-8")) for folder in folders]
+        return all(without_labels(one) == without_labels(configs[0]) for one in configs)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _started_with(summary: Mapping[str, Any]) -> bool:

@@ -95,6 +95,18 @@ def test_what_may_be_wrong_is_told_from_what_cannot_be(
     assert (found == "") == (reason == "") and reason in found
 
 
+def test_models_with_one_config_cannot_have_been_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest, beside = manifest_of("models/a"), manifest_of("runs/b/checkpoint-10", 10)
+    write(tmp_path / "reports", manifest, beside)
+    config = {"rope_theta": 10000.0, "use_cache": True}
+    for folder, changes in (("models/a", {}), ("runs/b/checkpoint-10", {"use_cache": False})):
+        store.write_whole(tmp_path / folder / "config.json", json.dumps(config | changes))
+    assert doubts(tmp_path / "reports", [(manifest, {})]) == [""]
+    store.write_whole(tmp_path / "models/a/config.json", json.dumps(config | {"rope_theta": 5.0}))
+    assert doubts(tmp_path / "reports", [(manifest, {})]) == [SWAPPED]
+
+
 def test_only_a_doubtful_evaluation_gets_another_key(tmp_path: Path) -> None:
     doubtful, plain = manifest_of("models/a"), manifest_of("models/c", command="eval run c")
     write(tmp_path, doubtful, manifest_of("models/b"), plain)
@@ -126,6 +138,8 @@ def test_a_store_of_an_earlier_version_opens_and_its_doubtful_half_is_decoded_ag
     engine = use_engine()
     engine.name = "vllm"
     models = [make_model(tmp_path / name, shift) for name, shift in (("a", 0.0), ("b", 1.0))]
+    config = json.loads((models[1] / "config.json").read_text())
+    (models[1] / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
     old = score(options, *models)
     for summary in old:
         path = options.reports / summary["key"] / "manifest.json"
