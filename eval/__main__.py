@@ -213,7 +213,7 @@ def gc(args: argparse.Namespace) -> int:
         asked = store_gc.weights_gone(args.reports)
     rows = [*asked, *store_gc.certain(args.reports, without=[row.path for row in asked])]
     console = console_on(sys.stdout)
-    _list_garbage(rows, console)
+    _list_garbage(rows, args.reports, console)
     if rows and args.delete:
         store_gc.delete(rows)
         console.print(f"deleted {len(rows)}")
@@ -223,12 +223,13 @@ def gc(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list_garbage(rows: list[Garbage], console: Console) -> None:
+def _list_garbage(rows: list[Garbage], reports: Path, console: Console) -> None:
     if not rows:
         console.print("nothing to delete.")
         return
-    sizes = [(str(row.path), row.reason, f"{row.size_bytes / 1e6:,.1f}") for row in rows]
-    print_table(console, [Column("path"), Column("why"), Column("MB", justify="right")], sizes)
+    names = [str(row.path.relative_to(reports) if row.path.is_relative_to(reports) else row.path) for row in rows]
+    cells = [(name, row.reason, f"{row.size_bytes / 1e6:,.1f}") for name, row in zip(names, rows, strict=True)]
+    print_table(console, [Column(f"in {reports}"), Column("why"), Column("MB", justify="right")], cells)
     console.print(f"together {sum(row.size_bytes for row in rows) / 1e6:,.1f} MB")
 
 

@@ -176,8 +176,8 @@ def _chat_prompt(tokenizer: Any, folder: Path, more: Mapping[str, Any]) -> dict[
     stops = checkpoints.stop_token_ids(folder)
     try:
         return prompts.describe_chat(tokenizer, stops, more)
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{folder}: {error}", error.exit_code) from None
     except Exception as error:  # a template is a program of others, in a language that raises what it likes
         raise UserError(
             f"{folder}: its chat template cannot be rendered ({' '.join(str(error).split())}); use --prompt current.", 1

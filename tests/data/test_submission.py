@@ -181,7 +181,9 @@ def measured(tmp_path, monkeypatch) -> Path:
     report = tmp_path / "reports" / "k1"
     report.mkdir(parents=True)
     described = {"path": "checkpoints/mine/checkpoint-8", "weights_sha": checkpoints.weights_sha(folder)}
-    (report / "manifest.json").write_text(json.dumps({"checkpoint": described, "decoding": {"max_tokens": 96}}))
+    (report / "manifest.json").write_text(
+        json.dumps({"checkpoint": described, "benchmark": {}, "decoding": {"max_tokens": 96}})
+    )
     shares = {"strict": 0.45, "normalized": 0.46, "equivalent": 0.48, "ci95": [0.38, 0.58], "n": 100, "benchmark": "b"}
     (report / "summary.json").write_text(json.dumps(shares | {"limit": None}))
     (report / "DONE").touch()

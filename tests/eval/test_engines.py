@@ -292,7 +292,7 @@ def test_vllm_says_that_a_model_computes_nan(tiny_llama, tmp_path, device):
     try:
         engine.load(folder)
         with pytest.raises(UserError, match=r"engine died while it decoded, .* the model computes NaN") as refused:
-            list(engine.generate([[1, 2, 3]], DECODING, STOPS))
+            list(engine.generate([Prompt("p", [1, 2, 3])], DECODING, STOPS))
     finally:
         engine.close()
     assert refused.value.exit_code == 1
