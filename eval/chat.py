@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eval.console import printable
 from eval.records import UserError, first_line
 
 SECONDS = 10  # a template takes a millisecond
@@ -69,7 +70,7 @@ def read_by(tokenizer: Any) -> set[str]:
         source = GENERATION_TAG.sub("", str(tokenizer.get_chat_template()))
         with _bounded():
             parsed = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(source)
-        return {_printable(name) for name in meta.find_undeclared_variables(parsed)}
+        return {printable(name) for name in meta.find_undeclared_variables(parsed)}
     except (TemplateError, ValueError, RecursionError, MemoryError, TimeoutError) as error:
         raise UserError(f"--prompt tokenizer: the chat template cannot be read ({_said(error)}).", 1) from None
 
@@ -142,8 +143,4 @@ def _said(error: Exception) -> str:
         return "it takes more than 1 GB of memory"
     if isinstance(error, RecursionError):
         return "it calls itself without end"
-    return _printable(first_line(error))[:200]
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable(first_line(error))[:200]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.console import printable
 from eval.golds import without_thousands
 from eval.records import Benchmark, UserError, first_line
 from graders import find_box
@@ -127,7 +128,7 @@ def _rows_of(name: str, file: Path | None, benchmarks_dir: Path | None) -> tuple
     if file is None and benchmarks_dir is not None:
         file = _file_beside(name, benchmarks_dir)
     if file is not None:
-        return _printable(str(file)), _from_file(file)
+        return printable(str(file)), _from_file(file)
     if name not in TRAIN:
         raise UserError(
             f"--shots: no training split of {name!r} is known (known: {', '.join(sorted(TRAIN))}); name a file of solved "
@@ -236,7 +237,3 @@ def _nearest(path: Path) -> str:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)
     return f"; did you mean {path.parent / near[0]}?" if near else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)

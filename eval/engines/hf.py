@@ -44,10 +44,9 @@ class HuggingFace:
         began = time.monotonic()
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.close()
+        # `generate` fills what its caller leaves open from there: penalties, beams, forbidden tokens, a minimum length.
         self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, generation_config=GenerationConfig())
         self._model = self._model.to(self.device).eval()
-        # `generate` fills what its caller leaves open from here: penalties, beams, forbidden tokens, a minimum length.
-        self._model.generation_config = GenerationConfig()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)  # only to find the text that stops
         return Loaded(0.0, round(time.monotonic() - began, 3))
 

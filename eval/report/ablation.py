@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from eval.console import print_table
+from eval.console import print_table, printable
 from eval.report.look import replace_file
 from eval.report.ranking import SIGNIFICANT, join_words, limited, percent
 from eval.scores import LEVELS, Graded, aligned, read_graded
@@ -327,7 +327,7 @@ def write_result(ablation: Ablation) -> None:
 
 def plain(text: str) -> str:
     """One line without control characters: names of recipes are what people called their files."""
-    line = _printable(str(text))
+    line = printable(str(text))
     return line if len(line) <= NAME_CHARACTERS else line[: NAME_CHARACTERS - 1] + "…"
 
 
@@ -337,12 +337,8 @@ def _failure(cell: Mapping[str, Any]) -> Failure:
     said = " ".join(re.sub(r"\(exit code -?\d+; .*\)$", "", str(cell["error"])).split()).removeprefix(f"{name}: ")
     sentence = re.split(r"(?<=[.!?]) ", said)[0]
     # Only the name is taken, as with keys of evaluations.
-    log = f"ablations/cells/{_printable(Path(str(cell['key'])).name)}/cell.log" if cell.get("key") else ""
-    return Failure(plain(name), _printable(sentence)[:REASON_CHARACTERS], log)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)
+    log = f"ablations/cells/{printable(Path(str(cell['key'])).name)}/cell.log" if cell.get("key") else ""
+    return Failure(plain(name), printable(sentence)[:REASON_CHARACTERS], log)
 
 
 def _last(cell: Mapping[str, Any], benchmark: str, reports: Path) -> tuple[dict[str, Any], Graded] | None:
