@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preflight train eval watch report compare regrade data ablate submission rehearse verify test lint format bench lock
+.PHONY: help setup demo preflight train eval watch report compare regrade data ablate submission rehearse verify parity test lint format bench lock
 
 PYTHON_BIN := .venv/bin/python
 CORES := $(shell nproc)
@@ -100,6 +100,11 @@ rehearse: setup ## the same, trained for two steps on the contract's own version
 
 verify: setup ## unpack ZIP=submission.zip elsewhere, look at it and rehearse it as a stranger would
 	@$(PYTHON_BIN) -m data submission verify $(call quoted,ZIP)
+
+parity: setup ## the same batches through this project's ZeRO-3 run, a plain PyTorch loop and the contract's trainer: where they part; CONFIG=… STEPS=20 LAUNCH_CONFIG=…
+	@$(PYTHON_BIN) -m data demo
+	@$(PYTHON_BIN) -m parity $(if $(filter command environment,$(origin CONFIG)),--config $(call quoted,CONFIG)) $(if $(STEPS),--steps $(STEPS)) \
+	  $(if $(value LAUNCH_CONFIG),--launch-config $(call quoted,LAUNCH_CONFIG))
 
 test: setup ## all tests, with one real run: ZeRO-3, two checkpoints, vLLM, graded report
 	@$(PYTHON_BIN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

@@ -62,6 +62,15 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def stock_python() -> str:
+    """The Python of .venv-stock; it takes gigabytes, so `make rehearse` and CI make it, and `make test` does not."""
+    python = ROOT / ".venv-stock" / "bin" / "python"
+    if not python.is_file():
+        pytest.skip("no .venv-stock: `make rehearse` makes it, then this test runs on the contract's own versions")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
 def device() -> str:
     """ "cuda" or "cpu": what training and decoding run on here."""
     return DEVICE

@@ -46,6 +46,8 @@ ARROWS = {
     # A submission states an accuracy only by what eval stored of it; its parity table asks our own trainer, as a process.
     "data": {"graders", "sft_utils", "training", *FOR_DATA, *SUBMISSION},
     "bench": {"graders", "sft_utils", "eval", "data"},
+    # Runs sft.py as it is, and the contract's trainer in the environment that submissions are rehearsed in.
+    "parity": {"sft", "training", "data.submission", "eval.console", "eval.files", "eval.records"},
 }
 # Engines know token ids and decoding only: no text, no grading.
 ENGINES = {"eval.engines", "eval.checkpoints", "eval.cluster", "eval.records"}
@@ -127,7 +129,7 @@ def test_the_tree_in_the_readme_is_the_tree():
     assert not missing
     files = {
         str(path.relative_to(ROOT))
-        for room in ("graders", "eval", "data", "training", "bench")
+        for room in ("graders", "eval", "data", "training", "parity", "bench")
         for path in sources(room)
         if path.name != "__init__.py"
     }
