@@ -101,7 +101,7 @@ def test_the_command_says_what_it_found(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parity, "RUNS", ((False, 1), (True, 2)))
     assert parity.main(["--config", str(config), "--steps", "3", "--no-stock"]) == 0
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count("plain PyTorch loop") == 2 and said.count(" equal") >= 2, said
     assert "2 processes" in said and "FAILED" not in said
 
