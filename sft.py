@@ -43,10 +43,12 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
     raw = load_splits(contract)
     with arguments.main_process_first(desc="tokenise"):  # the others find its cache
         splits = {
-            name: render(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console)
+            name: render(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console, arguments.packing)
             for name, rows in raw.items()
         }
 
+    if appended := arguments.packing and prompts.ends_without_eos(tokenizer):
+        console.print("sft_utils.py ends its texts without EOS: packing appends it, as the contract's trainer does")
     parameters = contract.trained_parameters(lora)
     looked_at = preflight.Run(contract, arguments, tokenizer, raw, splits, parameters, arguments.world_size)
     found = preflight.checks(looked_at)
@@ -58,11 +60,11 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         return
     # What was allowed although it cannot be trained on is left out, not cut.
     usable = {
-        name: rows.filter(lambda row: 0 < len(row["input_ids"]) <= arguments.max_length, load_from_cache_file=False)
+        name: rows.filter(lambda row: 0 < len(row["input_ids"]) <= arguments.max_length, keep_in_memory=True)
         for name, rows in splits.items()
     }
     notes = {
-        "prompt.json": prompts.describe(tokenizer, [name for name in options.allow if name in prompts.FAULTS]),
+        "prompt.json": prompts.describe(tokenizer, lenience(options.allow, appended)),
         "data.json": describe_data(contract, usable, bool(arguments.completion_only_loss)),
         "run.json": describe_run(options.config, settings),
     }
@@ -90,6 +92,11 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
     if trainer.is_world_process_zero():
         console.print(f"{len(finish(run, trainer.state.global_step))} checkpoints in {run}")
     trainer.accelerator.end_training()  # else a thread of the process group may abort a finished process at its exit
+
+
+def lenience(allowed: list[str], appended: bool) -> list[str]:
+    """What prompt.json says of the template: the faults that were let pass, and that EOS was appended."""
+    return [name for name in allowed if name in prompts.FAULTS] + [prompts.APPENDED_EOS] * appended
 
 
 def load_tokenizer(config: Path, name: str) -> PreTrainedTokenizer:
