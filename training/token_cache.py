@@ -5,10 +5,12 @@ So nothing that a template reads (a file, an imported module, the environment) c
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import inspect
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from eval import prompts
 from eval.provenance import installed_versions
 
 COMPARED_ROWS = 50
+LEAST_BYTES = 1 << 20  # a disk with less room than this is full
 
 Encode = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -40,6 +43,20 @@ class Texts:
     def digest(self) -> str:
         """The sha256 (hex) of what was added so far."""
         return self.sha.hexdigest()
+
+
+def choose_folder(console: Console) -> None:
+    """Has `datasets` keep its files in a temporary folder where its own cannot be written, for as long as this process lives."""
+    folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(LEAST_BYTES))
+    except OSError as error:
+        other = tempfile.mkdtemp(prefix="datasets-")
+        atexit.register(shutil.rmtree, other, ignore_errors=True)
+        datasets.config.HF_DATASETS_CACHE = Path(other)
+        console.print(f"{folder}: {error.strerror or error}; rows are kept in {other} for this run", markup=False)
 
 
 def place(texts: str, tokenizer: PreTrainedTokenizer, append_eos: bool) -> Path | None:
