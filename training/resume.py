@@ -171,7 +171,7 @@ def reason(then: Settings, now: Settings, refused: set[str]) -> str:
         sizes = [f"{one[BATCH]} x {one[ACCUMULATION]}" for one in (then, now)]
         return f"; a step would not see the same rows ({' -> '.join(sizes)} rows a process)"
     if refused & set(TOTAL):
-        return f"; the learning rates that were used ({now['lr_scheduler_type']}) are those of a run of that length"
+        return f"; the learning rates so far ({now['lr_scheduler_type']}) are those of a run of that length"
     return ""
 
 
@@ -181,4 +181,4 @@ def _changed(then: Settings, now: Settings) -> set[str]:
 
 def _differences(then: Settings, now: Settings, prefix: str, keys: set[str]) -> list[str]:
     """ "key: then -> now" for `keys`, short enough for a sentence."""
-    return [f"{prefix}{key}: {str(then.get(key))[:40]} -> {str(now.get(key))[:40]}" for key in sorted(keys)]
+    return [f"{prefix}{key}: {str(then.get(key))[:60]} -> {str(now.get(key))[:60]}" for key in sorted(keys)]
