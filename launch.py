@@ -74,6 +74,7 @@ def launch(parent: int) -> int:
 def accelerate() -> int:
     """Runs `accelerate launch`; returns the exit code of the worker that failed first, 0 where none did."""
     import logging
+    import subprocess
 
     from accelerate.commands.accelerate_cli import main as run
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -94,6 +95,8 @@ def accelerate() -> int:
                 file=sys.stderr,
             )
         return failure.exitcode if failure.exitcode > 0 else 1
+    except subprocess.CalledProcessError as error:  # a single process without DeepSpeed
+        return error.returncode if error.returncode > 0 else 1
     return 0
 
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,7 @@ def held(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(
-                f"{run} is being trained into by {holder(run)}; wait for it, end it, or set another run_name."
-            ) from None
+            raise busy(run) from None
         write_holder(file)
         try:
             yield
@@ -85,6 +84,10 @@ def holder(run: Path) -> str:
     return printable(f"process {found.get('pid', 'unknown')} on {found.get('host', 'an unknown host')}")
 
 
+def busy(run: Path) -> UserError:
+    return UserError(f"{run} is being trained into by {holder(run)}; wait for it, end it, or set another run_name.")
+
+
 def wait_for_first(run: Path) -> None:
     """Returns when the first process of this launch has the folder; another machine may not see it, so not without end."""
     until = time.monotonic() + PATIENCE_S
@@ -92,6 +95,12 @@ def wait_for_first(run: Path) -> None:
         if os.environ.get("GROUP_RANK", "0") != "0" and not (run / LOCK).exists():
             return
         time.sleep(POLL_S)
+
+
+def refuse_held(run: Path) -> None:
+    """Raises UserError where a training holds the folder, which is about to be removed."""
+    if is_held(run):
+        raise busy(run)
 
 
 def is_held(run: Path) -> bool:
@@ -107,3 +116,11 @@ def is_held(run: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+if __name__ == "__main__":  # python -m training.lock RUN: exit code 2 where it is held
+    try:
+        refuse_held(Path(sys.argv[1]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -40,6 +40,8 @@ def test_the_second_training_is_told_who_holds_the_folder_and_the_kernel_release
     with pytest.raises(UserError, match=who) as told, lock.held(run):
         pytest.fail("two at once")
     assert told.value.exit_code == 2 and state(tmp_path) == before and lock.is_held(run)
+    asked = subprocess.run([sys.executable, "-m", "training.lock", run], cwd=ROOT, capture_output=True, text=True)
+    assert asked.returncode == 2 and str(told.value) in asked.stderr, "what is about to remove the folder asks before"
     first.kill()
     first.wait()
     assert not lock.is_held(run)
