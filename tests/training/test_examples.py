@@ -39,6 +39,12 @@ def test_tokens_of_the_solution_and_eos_are_supervised(smollm2_tokenizer):
     assert smollm2_tokenizer.decode(supervised) == " It is \\boxed{2}.<|im_end|>" and row["fault"] == ""
 
 
+def saved(folder, *pairs):
+    """The same rows out of a folder of `save_to_disk`: `datasets` caches what it makes of files alone."""
+    rows(*pairs).save_to_disk(str(folder))
+    return datasets.load_from_disk(str(folder))
+
+
 def test_a_long_row_is_not_cut(smollm2_tokenizer):
     assert len(render(rows(("Long?", "1 " * 5000)), smollm2_tokenizer, "d", SILENT)[0]["input_ids"]) > 5000
 
@@ -141,7 +147,7 @@ def template_file(monkeypatch, tmp_path, text):
 def test_what_was_rendered_is_rendered_again_when_what_the_template_reads_changes(
     smollm2_tokenizer, monkeypatch, tmp_path, cache
 ):
-    data = rows(*((f"Why {number}?", "Because.") for number in range(200)))
+    data = saved(tmp_path / "data", *((f"Why {number}?", "Because.") for number in range(200)))
     template_file(monkeypatch, tmp_path, "### Problem:")
     before = render(data, smollm2_tokenizer, "d", SILENT)["input_ids"]
     assert render(data, smollm2_tokenizer, "d", SILENT)["input_ids"] == before
@@ -160,8 +166,8 @@ def test_what_was_rendered_is_rendered_again_when_what_the_template_reads_change
     ],
     ids=["another EOS", "another BOS", "a BOS that the tokenizer adds"],
 )
-def test_a_changed_tokenizer_renders_anew(change, smollm2_tokenizer, cache):
-    data = rows(("Why?", "Because."), ("How?", "So."))
+def test_a_changed_tokenizer_renders_anew(change, smollm2_tokenizer, tmp_path, cache):
+    data = saved(tmp_path / "data", ("Why?", "Because."), ("How?", "So."))
     render(data, smollm2_tokenizer, "d", SILENT)
     kind = change(smollm2_tokenizer)
     expected = [prompts.rendered_ids(row, kind)[0] for row in data]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -44,6 +45,9 @@ def test_a_run_leaves_what_it_says(straight):
     assert (final / "model.safetensors").samefile(last / "model.safetensors"), "no second copy on the disk"
     assert checkpoints.identify(final).weights_sha == checkpoints.identify(last).weights_sha
     assert not {path.name for path in final.iterdir()} & state
+    card = ModelCard.load(final / "README.md")
+    assert card.data.base_model == "tiny-llama" and "# `straight`, step 6" in card.text
+    assert not (straight / "README.md").exists(), "a run is no model"
 
 
 def test_tensorboard_shows_the_numbers(straight):
@@ -196,6 +200,7 @@ def test_lora_saves_adapters_and_evaluation_merges_them(adapters_run, tiny_llama
     a, b = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
     torch.testing.assert_close(merged[f"{name}.weight"], base[f"{name}.weight"] + 8 / 4 * b @ a)
     assert torch.equal(merged["model.norm.weight"], base["model.norm.weight"])
+    assert ModelCard.load(last / "README.md").data.base_model == "tiny-llama"
     assert {"prompt.json", "data.json", "run.json"} <= {path.name for path in found[1].path.iterdir()}
 
 

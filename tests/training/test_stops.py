@@ -24,7 +24,9 @@ def place(tmp_path_factory):
 
 
 def endless(place, tiny_llama, name, **changes):
-    return write_config(place, tiny_llama, name, max_steps=5_000, save_steps=2, save_total_limit=2, report_to="none", **changes)
+    return write_config(
+        place, tiny_llama, name, max_steps=5_000, save_steps=2, save_total_limit=2, report_to="none", **changes
+    )
 
 
 def until(process, holds):
