@@ -97,6 +97,9 @@ def accelerate() -> int:
         return failure.exitcode if failure.exitcode > 0 else 1
     except subprocess.CalledProcessError as error:  # a single process without DeepSpeed
         return error.returncode if error.returncode > 0 else 1
+    except Exception as error:  # what it finds wrong with its own config and switches
+        print(f"error: accelerate launch: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 

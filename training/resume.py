@@ -104,9 +104,8 @@ def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> 
             1,
         )
     if free:
-        say(
-            f"resumed with other settings, which do not change what is learnt: {'; '.join(_differences(then, now, '', free))}"
-        )
+        told = "; ".join(_differences(then, now, "", free))
+        say(f"resumed with other settings, which do not change what is learnt: {told}{fine_print(now, free, notes)}")
 
 
 def read_note(folder: Path, name: str) -> Settings:
@@ -163,6 +162,18 @@ def is_longer(run: Path, newest: Path, notes: dict[str, Settings]) -> bool:
     if now["max_steps"] > 0:
         return bool(now["max_steps"] > step_of(newest))
     return bool(then["max_steps"] <= 0 and now["num_train_epochs"] > then["num_train_epochs"])
+
+
+def fine_print(now: Settings, free: set[str], notes: dict[str, Settings]) -> str:
+    """What is not the same to the last digit after all, where the batch is split otherwise; "" where everything is."""
+    if not free & {BATCH, ACCUMULATION}:
+        return ""
+    found = []
+    if not str(notes["run.json"].get("engine", "")).endswith("processes: 1"):
+        found.append("the last step of an epoch may be filled up with other rows")
+    if now.get("neftune_noise_alpha") or now.get("lora_dropout"):
+        found.append("noise is drawn otherwise")
+    return f" ({' and '.join(found)})" if found else ""
 
 
 def reason(then: Settings, now: Settings, refused: set[str]) -> str:

@@ -5,6 +5,8 @@ import os
 import re
 
 import pytest
+from accelerate.data_loader import BatchSamplerShard
+from torch.utils.data import BatchSampler
 
 from eval.checkpoints import FINISHED
 from eval.records import UserError
@@ -136,6 +138,29 @@ def test_settings_that_do_not_change_what_is_learnt_do_not_stop_a_resume(then, n
     assert resume.checkpoint(run, True, changed(**now), said.append) == str(run / "checkpoint-6")
     before, after = (resume.with_defaults(NOTES["run.json"]["config"] | one) for one in (then, now))
     assert bool(said) == (before != after), "what is other is told"
+
+
+@pytest.mark.parametrize(("processes", "filled"), [(1, False), (2, True)])
+def test_where_a_split_batch_is_not_quite_the_same_it_is_said(processes, filled, run):
+    """Rows of a step by accelerate's own sampler: other ones only in the last step, and only of several processes."""
+
+    def steps(batch, accumulation):
+        sampler = BatchSampler(range(9), batch, drop_last=False)
+        shards = [list(sampler)]
+        if processes > 1:
+            shards = [list(BatchSamplerShard(sampler, processes, process)) for process in range(processes)]
+        starts = range(0, len(shards[0]), accumulation)
+        return [
+            sorted(row for shard in shards for one in shard[at : at + accumulation] for row in one) for at in starts
+        ]
+
+    assert steps(2, 1)[:-1] == steps(1, 2)[:-1] and (steps(2, 1)[-1] != steps(1, 2)[-1]) == filled
+    said, notes = [], changed(**SPLIT, neftune_noise_alpha=5)
+    trained_with(run, config={"neftune_noise_alpha": 5})
+    notes["run.json"]["engine"] = f"DeepSpeed ZeRO-3, processes: {processes}"
+    resume.checkpoint(run, True, notes, said.append)
+    assert ("the last step of an epoch may be filled up with other rows" in said[0]) == filled
+    assert "noise is drawn otherwise" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,15 @@ PLAIN = "compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nuse_cpu: tr
     [
         ({"processes": 2}, "DeepSpeed ZeRO-3, processes: 2"),
         ({"launch": ("--zero_stage=2",)}, "DeepSpeed ZeRO-2, processes: 1"),
-        ({"launch": ("--config_file=plain.yaml",)}, "plain PyTorch without DeepSpeed, processes: 1"),
+        ({"launch": ("--config_file=no-deepspeed.yaml",)}, "plain PyTorch without DeepSpeed, processes: 1"),
     ],
     ids=["two processes", "ZeRO-2", "plain"],
 )
 def test_another_engine_does_not_go_on(launch, now, place, tiny_llama, stopped, request):
-    (place / "plain.yaml").write_text(PLAIN)
-    options = tuple(word.replace("plain.yaml", str(place / "plain.yaml")) for word in launch.get("launch", ()))
+    (place / "no-deepspeed.yaml").write_text(PLAIN)
+    options = tuple(
+        word.replace("no-deepspeed.yaml", str(place / "no-deepspeed.yaml")) for word in launch.get("launch", ())
+    )
     config = go_on(place, tiny_llama, stopped, request.node.callspec.id.replace(" ", "-"))
     before = sorted(path.name for path in (place / "checkpoints" / config.stem).rglob("*"))
     said = refused(config, "--resume", **launch | {"launch": options})
@@ -133,8 +135,8 @@ def test_another_engine_does_not_go_on(launch, now, place, tiny_llama, stopped, 
 
 def test_a_constant_rate_can_be_trained_for_longer(place, tiny_llama):
     """On the plain engine, whose optimizer is one file."""
-    (place / "plain.yaml").write_text(PLAIN)
-    plain = {"launch": (f"--config_file={place / 'plain.yaml'}",)}
+    (place / "no-deepspeed.yaml").write_text(PLAIN)
+    plain = {"launch": (f"--config_file={place / 'no-deepspeed.yaml'}",)}
     constant = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 2}
     train(write_config(place, tiny_llama, "whole", **constant), **plain)
     train(write_config(place, tiny_llama, "longer", **constant, max_steps=3), **plain)
