@@ -99,8 +99,7 @@ def render(
     texts = token_cache.Texts()
     for row in rows:
         texts.add(rendered_texts(row, tokenizer))
-    before = texts.digest()
-    path = token_cache.place(before, tokenizer, append_eos)
+    path = token_cache.place(texts.digest(), tokenizer, append_eos)
 
     def encode(row: dict[str, Any]) -> dict[str, Any]:
         return encode_row(row, tokenizer, append_eos)
@@ -115,17 +114,23 @@ def render(
             def encode_next(row: dict[str, Any], index: int) -> dict[str, Any]:
                 advance(index + 1)
                 again.add(rendered_texts(row, tokenizer))
-                if index + 1 == len(rows) and again.digest() != before:
-                    raise UserError(
-                        f"sft_utils.py: apply_chat_template gives another text for the same rows of {name} when it is called "
-                        "again, so evaluation could not ask as training did; make it depend on the row alone.",
-                        1,
-                    )
+                if again.count == texts.count:
+                    refuse_other_texts(texts, again, name)
                 return encode(row)
 
             return encode_next
 
         return token_cache.write(path, rows, attempt, console)
+
+
+def refuse_other_texts(texts: token_cache.Texts, again: token_cache.Texts, name: str) -> None:
+    """Raises UserError (exit code 1) where the same rows were rendered to other texts the second time."""
+    if texts.digest() != again.digest():
+        raise UserError(
+            f"sft_utils.py: apply_chat_template gives another text for the same rows of {name} when it is called "
+            "again, so evaluation could not ask as training did; make it depend on the row alone.",
+            1,
+        )
 
 
 def encode_row(row: dict[str, Any], tokenizer: PreTrainedTokenizer, append_eos: bool) -> dict[str, Any]:
