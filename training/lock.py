@@ -17,7 +17,8 @@ from eval.records import UserError
 
 LOCK = ".training.lock"
 # A process that is not the first waits this long for the first to have the folder: imports take seconds on a busy machine.
-PATIENCE_S = 300
+# Another machine may not see the folder.
+PATIENCE_S, PATIENCE_ELSEWHERE_S = 300, 20
 POLL_S = 0.05
 
 
@@ -89,11 +90,10 @@ def busy(run: Path) -> UserError:
 
 
 def wait_for_first(run: Path) -> None:
-    """Returns when the first process of this launch has the folder; another machine may not see it, so not without end."""
-    until = time.monotonic() + PATIENCE_S
+    """Returns when the first process of this launch has the folder, or when that has taken too long."""
+    here = os.environ.get("GROUP_RANK", "0") == "0"
+    until = time.monotonic() + (PATIENCE_S if here else PATIENCE_ELSEWHERE_S)
     while read_holder(run).get("launch") != launch() and time.monotonic() < until:
-        if os.environ.get("GROUP_RANK", "0") != "0" and not (run / LOCK).exists():
-            return
         time.sleep(POLL_S)
 
 

@@ -87,11 +87,14 @@ def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> 
     """Raises UserError (exit code 1) with the differences where a checkpoint would go on to another end than its own."""
     run, data = (read_note(folder, name) for name in ("run.json", "data.json"))
     then, now = with_defaults(run["config"]), with_defaults(notes["run.json"]["config"])
+    for note, settings in ((run, then), (notes["run.json"], now)):
+        settings["packing"] = note.get(
+            "packing", settings["packing"]
+        )  # what a left-out `packing` means is the version's
     changed = _changed(then, now)
     free = {key for key in changed if is_free(key)} | same_batch(then, now) | same_rates(then, now, step_of(folder))
     differences = _differences(then, now, "", changed - free)
-    run.setdefault("packing", then["packing"])
-    for key in ("engine", "precision", "packing"):
+    for key in ("engine", "precision"):
         if key in run and key in notes["run.json"]:
             differences += _differences(run, notes["run.json"], "", {key} & _changed(run, notes["run.json"]))
     for split in ("train", "validation"):
@@ -122,8 +125,14 @@ def read_note(folder: Path, name: str) -> Settings:
 def with_defaults(config: Settings) -> Settings:
     """The settings with those that were left out: stating a default is no change."""
     fields = (field for record in (SFTConfig, ContractArguments, LoraArguments) for field in dataclasses.fields(record))
-    known = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    return known | config
+    return {field.name: default_of(field) for field in fields} | config
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The value of a field that is left out; None where it may not be."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def is_free(key: str) -> bool:

@@ -21,6 +21,7 @@ import sft_utils
 from eval import prompts
 from eval.records import UserError
 from tests import stock_sft_utils
+from training import token_cache
 from training.examples import fault_of, is_conversation, load_splits, render
 from training.notes import count_sources
 from training.settings import ContractArguments
@@ -205,6 +206,18 @@ def test_a_cache_that_cannot_be_written_costs_memory_not_the_run(smollm2_tokeniz
     rendered, said = said_by_render(rows(("Why?", "So.")), smollm2_tokenizer)
     assert len(rendered[0]["input_ids"]) > 5 and not rendered.cache_files
     assert "tokenized rows are kept in memory" in said
+
+
+def test_data_is_read_although_the_cache_of_datasets_cannot_be_written(smollm2_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "a file" / "cache")
+    (tmp_path / "a file").write_text("")
+    for name in ("train", "validation"):
+        (tmp_path / f"{name}.jsonl").write_text(f"{GOOD}\n")
+    console = Console(file=io.StringIO(), width=300)
+    token_cache.choose_folder(console)
+    loaded = load_splits(ContractArguments("m", str(tmp_path), "local"))
+    assert len(render(loaded["train"], smollm2_tokenizer, "d", console)) == 1
+    assert f"{tmp_path / 'a file' / 'cache'}: Not a directory; rows are kept in" in console.file.getvalue()
 
 
 def test_a_disk_that_fills_up_costs_memory_not_the_run(smollm2_tokenizer, cache):

@@ -130,6 +130,7 @@ SPLIT = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
         (CONSTANT, CONSTANT | {"max_steps": 20}),
         ({"lr_scheduler_type": "constant"}, {"lr_scheduler_type": "constant", "num_train_epochs": 5}),
         ({"max_steps": 8}, {"max_steps": 8, "num_train_epochs": 9}),
+        ({"use_peft": True}, {"use_peft": True, "lora_target_modules": ["all-linear"]}),
     ],
 )
 def test_settings_that_do_not_change_what_is_learnt_do_not_stop_a_resume(then, now, run):
@@ -218,6 +219,13 @@ def test_a_state_of_another_engine_or_precision_is_refused(key, then, now, run):
     notes["run.json"][key] = now
     with pytest.raises(UserError, match=re.escape(f"{key}: {then} -> {now}")):
         resume.checkpoint(run, True, notes, print)
+
+
+def test_packing_is_compared_as_it_was_not_as_it_was_spelled(run):
+    trained_with(run, config={"packing": True}, packing=True)
+    notes = changed()
+    notes["run.json"]["packing"] = True
+    assert resume.checkpoint(run, True, notes, print) == str(run / "checkpoint-6")
 
 
 def test_a_finished_run_goes_on_where_it_is_asked_for_more_steps(run):
