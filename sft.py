@@ -3,7 +3,7 @@
     accelerate launch --config_file=deepspeed_zero3.yaml sft.py [CONFIG] [--preflight] [--resume] [--allow CHECK …]
 
 CONFIG defaults to sft_config.yaml. Checkpoints go to <output_dir>/<run_name>/checkpoint-<step>, each with the weights
-gathered from the ZeRO-3 shards, the tokenizer, and prompt.json, data.json and run.json, which say what made it.
+gathered from the ZeRO-3 shards, the tokenizer, a model card, and prompt.json, data.json and run.json, which say what made it.
 What libraries print goes to train.log beside them.
 """
 
@@ -17,6 +17,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import argparse
 import contextlib
+import functools
 import os
 import shutil
 import sys
@@ -79,7 +80,7 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         "run.json": describe_run(options.config, settings) | planned_engine(arguments),
     }
     refuse_other_rows(notes["data.json"])
-    resume_from = resume.checkpoint(run, options.resume, notes, console.print)
+    resume_from = resume.checkpoint(run, options.resume, notes, functools.partial(console.print, markup=False))
 
     model = load_model(options.config, contract.model_name_or_path, arguments, tokenizer, console)
     trainer = Trainer(

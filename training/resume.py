@@ -12,6 +12,7 @@ from typing import Any
 from trl import SFTConfig
 
 from eval import checkpoints
+from eval.console import printable
 from eval.records import UserError
 from training.lora import LoraArguments
 from training.notes import has_state
@@ -41,6 +42,8 @@ BATCH, ACCUMULATION, TOTAL = (
 )
 # Schedules whose rate at a step does not depend on how many steps follow.
 ENDLESS = ("constant", "constant_with_warmup", "inverse_sqrt")
+
+SHOWN = 60  # characters of a value
 
 Settings = dict[str, Any]
 Say = Callable[[str], None]
@@ -85,12 +88,11 @@ def step_of(folder: Path) -> int:
 
 def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> None:
     """Raises UserError (exit code 1) with the differences where a checkpoint would go on to another end than its own."""
-    run, data = (read_note(folder, name) for name in ("run.json", "data.json"))
+    run, data = read_note(folder, "run.json", "config"), read_note(folder, "data.json", "train", "validation")
     then, now = with_defaults(run["config"]), with_defaults(notes["run.json"]["config"])
     for note, settings in ((run, then), (notes["run.json"], now)):
-        settings["packing"] = note.get(
-            "packing", settings["packing"]
-        )  # what a left-out `packing` means is the version's
+        # What a left-out `packing` means depends on the version.
+        settings["packing"] = note.get("packing", settings["packing"])
     changed = _changed(then, now)
     free = {key for key in changed if is_free(key)} | same_batch(then, now) | same_rates(then, now, step_of(folder))
     differences = _differences(then, now, "", changed - free)
@@ -111,14 +113,16 @@ def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> 
         say(f"resumed with other settings, which do not change what is learnt: {told}{fine_print(now, free, notes)}")
 
 
-def read_note(folder: Path, name: str) -> Settings:
-    """A note that training wrote into a checkpoint. Raises UserError (exit code 1) where it is damaged."""
+def read_note(folder: Path, name: str, *parts: str) -> Settings:
+    """A note that training wrote into a checkpoint, an object with these parts. Raises UserError (exit code 1) for another."""
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{folder / name} is not there or not a JSON object; remove {folder} to resume before it.", 1)
+    if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in parts):
+        raise UserError(
+            f"{folder / name} is not there or not what training writes; remove {folder} to resume before it.", 1
+        )
     return found
 
 
@@ -167,7 +171,7 @@ def total(settings: Settings) -> tuple[str, float]:
 
 def is_longer(run: Path, newest: Path, notes: dict[str, Settings]) -> bool:
     """Whether a finished run is asked for more than it has trained."""
-    then, now = (with_defaults(note["config"]) for note in (read_note(newest, "run.json"), notes["run.json"]))
+    then, now = (with_defaults(note["config"]) for note in (read_note(newest, "run.json", "config"), notes["run.json"]))
     if now["max_steps"] > 0:
         return bool(now["max_steps"] > step_of(newest))
     return bool(then["max_steps"] <= 0 and now["num_train_epochs"] > then["num_train_epochs"])
@@ -200,5 +204,6 @@ def _changed(then: Settings, now: Settings) -> set[str]:
 
 
 def _differences(then: Settings, now: Settings, prefix: str, keys: set[str]) -> list[str]:
-    """ "key: then -> now" for `keys`, short enough for a sentence."""
-    return [f"{prefix}{key}: {str(then.get(key))[:60]} -> {str(now.get(key))[:60]}" for key in sorted(keys)]
+    """ "key: then -> now" for `keys`, short enough for a sentence, and fit for a terminal: the notes may be a stranger's."""
+    values = {key: [printable(str(one.get(key)))[:SHOWN] for one in (then, now)] for key in sorted(keys)}
+    return [f"{prefix}{printable(key)}: {' -> '.join(both)}" for key, both in values.items()]

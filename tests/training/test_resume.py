@@ -246,10 +246,17 @@ def test_a_half_written_checkpoint_is_gone_when_the_run_goes_on(run):
     assert [path.name for path in run.iterdir()] == ["checkpoint-3"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_what_a_stranger_wrote_into_a_note_moves_no_cursor(run):
+    trained_with(run, config={"optim": "\x1b[2Jx", "\x1b[31mkey": 1})
+    with pytest.raises(UserError) as refused:
+        resume.checkpoint(run, True, NOTES, print)
+    assert "\x1b" not in str(refused.value) and "optim:  [2Jx -> adamw_torch_fused" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "", "{}", '{"config": 1}'])
 def test_a_damaged_note_is_named(text, run):
     (run / "checkpoint-6" / "run.json").write_text(text)
-    with pytest.raises(UserError, match=r"checkpoint-6/run\.json is not there or not a JSON object; remove"):
+    with pytest.raises(UserError, match=r"checkpoint-6/run\.json is not there or not what training writes; remove"):
         resume.checkpoint(run, True, NOTES, print)
 
 
