@@ -52,7 +52,7 @@ demo: setup ## the main job on any machine: train SmolLM2-135M on word problems,
 	@$(PYTHON_BIN) -m data demo
 	@inputs=$$(cat demo_config.yaml deepspeed_zero3.yaml sft.py sft_utils.py training/*.py requirements/*.lock data/built/demo/*.jsonl | sha256sum); \
 	if [ "$$(cat checkpoints/demo/trained.sha256 2>/dev/null)" = "$$inputs" ]; then echo "checkpoints/demo: up to date"; else \
-	  rm -rf checkpoints/demo; $(LAUNCH) demo_config.yaml; echo "$$inputs" > checkpoints/demo/trained.sha256; fi
+	  $(PYTHON_BIN) -m training.lock checkpoints/demo; rm -rf checkpoints/demo; $(LAUNCH) demo_config.yaml; echo "$$inputs" > checkpoints/demo/trained.sha256; fi
 	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 96
 	@echo "open reports/index.html"
 

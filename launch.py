@@ -2,25 +2,91 @@
 
     python launch.py --config_file=deepspeed_zero3.yaml sft.py [CONFIG]
 
-takes what `accelerate launch` takes and runs the same code; only a failed run ends differently, with sft.py's own exit
-code instead of the launcher's page about which process failed first.
+takes what `accelerate launch` takes and runs the same code in a process of its own; only a run that fails or is stopped ends
+differently: with sft.py's own exit code, or 128 + the signal, and with no process left.
 """
 
 from __future__ import annotations
 
-import logging
+import os
+import shutil
+import signal
 import sys
+import tempfile
+from types import FrameType
 
-from accelerate.commands.accelerate_cli import main as accelerate
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from training import signals
+
+# What a stopped launcher and its workers get to end by themselves.
+GRACE_S = 5
 
 
 def main() -> int:
-    """Runs the launcher; returns the exit code of the process that failed first, 0 where none did."""
+    """Runs the launcher beside this process; returns the exit code of the process that failed first, 0 where none did."""
+    folder = tempfile.mkdtemp(prefix="training-")
+    os.environ[signals.SAID] = os.path.join(folder, "said")  # noqa: PTH118
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)  # until both sides are ready for them
+    parent, child = os.getpid(), os.fork()
+    if not child:
+        return launch(parent)
+    try:
+        return watch(child)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def watch(child: int) -> int:
+    """Waits for the launcher; a signal ends it, at the latest after GRACE_S or with the second signal."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not stopped:
+            signals.say_stopped(2)
+            signal.signal(signal.SIGALRM, stop)
+            signal.alarm(GRACE_S)
+        os.kill(child, signal.SIGKILL if stopped else signal.SIGTERM)
+        stopped.append(number)
+
+    signals.on_end(stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.ENDING)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.alarm(0)
+    if stopped and code:
+        return 128 + stopped[0]
+    if code < 0:
+        print(f"error: the launcher was ended by signal {-code} (9 is mostly memory).", file=sys.stderr)
+    return code if code >= 0 else 1
+
+
+def launch(parent: int) -> int:
+    """The launcher, in a session that Ctrl-C does not reach: `parent` ends it, by a signal or by its own end."""
+    os.setsid()
+    signals.follow_parent(parent)
+    os.environ[signals.LAUNCHER_PID] = str(os.getpid())
+    # The launcher of torch takes SIGHUP even where nohup has it ignored: what was ignored stays blocked.
+    heard = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
+    return accelerate()
+
+
+def accelerate() -> int:
+    """Runs `accelerate launch`; returns the exit code of the worker that failed first, 0 where none did."""
+    import logging
+    import subprocess
+
+    from accelerate.commands.accelerate_cli import main as run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
     logging.disable(logging.ERROR)  # the launcher logs what it raises, too
     sys.argv = ["accelerate", "launch", *sys.argv[1:]]
     try:
-        accelerate()
+        run()
+    except SignalException as error:
+        signals.say_stopped(2)
+        return 128 + int(error.sigval)
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         if failure.exitcode < 0:
@@ -29,6 +95,11 @@ def main() -> int:
                 file=sys.stderr,
             )
         return failure.exitcode if failure.exitcode > 0 else 1
+    except subprocess.CalledProcessError as error:  # a single process without DeepSpeed
+        return error.returncode if error.returncode > 0 else 1
+    except Exception as error:  # what it finds wrong with its own config and switches
+        print(f"error: accelerate launch: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 

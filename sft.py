@@ -3,16 +3,26 @@
     accelerate launch --config_file=deepspeed_zero3.yaml sft.py [CONFIG] [--preflight] [--resume] [--allow CHECK …]
 
 CONFIG defaults to sft_config.yaml. Checkpoints go to <output_dir>/<run_name>/checkpoint-<step>, each with the weights
-gathered from the ZeRO-3 shards, the tokenizer, and prompt.json, data.json and run.json, which say what made it.
+gathered from the ZeRO-3 shards, the tokenizer, a model card, and prompt.json, data.json and run.json, which say what made it.
 What libraries print goes to train.log beside them.
 """
 
 from __future__ import annotations
 
+from training import signals
+
+if __name__ == "__main__":  # before the imports that take seconds
+    signals.end_with_launcher()
+    signals.end_quietly()
+
 import argparse
 import contextlib
+import functools
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +35,10 @@ from eval import checkpoints, prompts
 from eval.console import quiet, unexpected_errors
 from eval.records import UserError, first_line
 from sft_utils import get_tokenizer
-from training import preflight, resume
+from training import lock, preflight, resume, token_cache
 from training.attention import choose_attention
 from training.examples import load_splits, render
-from training.notes import CheckpointNotes, describe_data, describe_run, finish
+from training.notes import CheckpointNotes, describe_data, describe_run, finish, planned_engine, refuse_other_rows
 from training.progress import Meter, ProgressLine
 from training.settings import local_keys, parse_settings, read_settings, run_folder, skip_compilation
 from training.trainer import Trainer, explain_memory
@@ -40,13 +50,16 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
     contract, lora, arguments = parse_settings(options.config, settings, run)
     set_seed(arguments.seed)
     tokenizer = load_tokenizer(options.config, contract.model_name_or_path)
+    token_cache.choose_folder(console)
     raw = load_splits(contract)
     with arguments.main_process_first(desc="tokenise"):  # the others find its cache
         splits = {
-            name: render(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console)
+            name: render(rows, tokenizer, f"{contract.dataset_name_or_path} {name}", console, arguments.packing)
             for name, rows in raw.items()
         }
 
+    if appended := arguments.packing and prompts.ends_without_eos(tokenizer):
+        console.print("sft_utils.py ends its texts without EOS: packing appends it, as the contract's trainer does")
     parameters = contract.trained_parameters(lora)
     looked_at = preflight.Run(contract, arguments, tokenizer, raw, splits, parameters, arguments.world_size)
     found = preflight.checks(looked_at)
@@ -58,15 +71,16 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         return
     # What was allowed although it cannot be trained on is left out, not cut.
     usable = {
-        name: rows.filter(lambda row: 0 < len(row["input_ids"]) <= arguments.max_length, load_from_cache_file=False)
+        name: rows.filter(lambda row: 0 < len(row["input_ids"]) <= arguments.max_length, keep_in_memory=True)
         for name, rows in splits.items()
     }
     notes = {
-        "prompt.json": prompts.describe(tokenizer, [name for name in options.allow if name in prompts.FAULTS]),
+        "prompt.json": prompts.describe(tokenizer, lenience(options.allow, appended)),
         "data.json": describe_data(contract, usable, bool(arguments.completion_only_loss)),
-        "run.json": describe_run(options.config, settings),
+        "run.json": describe_run(options.config, settings) | planned_engine(arguments),
     }
-    resume_from = resume.checkpoint(run, options.resume, notes)
+    refuse_other_rows(notes["data.json"])
+    resume_from = resume.checkpoint(run, options.resume, notes, functools.partial(console.print, markup=False))
 
     model = load_model(options.config, contract.model_name_or_path, arguments, tokenizer, console)
     trainer = Trainer(
@@ -81,6 +95,8 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
     mean_context = sum(map(len, usable["train"]["input_ids"])) / len(usable["train"])
     trainer.meter = Meter(trainer.model, mean_context, arguments.world_size)
     trainer.add_callback(CheckpointNotes(trainer, notes))
+    if trainer.is_world_process_zero():
+        resume.clear(run, resume_from)
     with contextlib.ExitStack() as bar:
         trainer.add_callback(ProgressLine(trainer, console, bar))
         try:
@@ -88,8 +104,14 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         except torch.OutOfMemoryError as error:
             raise explain_memory(arguments, error) from error
     if trainer.is_world_process_zero():
-        console.print(f"{len(finish(run, trainer.state.global_step))} checkpoints in {run}")
+        best = trainer.state.best_global_step if arguments.load_best_model_at_end else None
+        console.print(f"{len(finish(run, trainer.state.global_step, best))} checkpoints in {run}")
     trainer.accelerator.end_training()  # else a thread of the process group may abort a finished process at its exit
+
+
+def lenience(allowed: list[str], appended: bool) -> list[str]:
+    """What prompt.json says of the template: the faults that were let pass, and that EOS was appended."""
+    return [name for name in allowed if name in prompts.FAULTS] + [prompts.APPENDED_EOS] * appended
 
 
 def load_tokenizer(config: Path, name: str) -> PreTrainedTokenizer:
@@ -122,19 +144,33 @@ def main(argv: list[str] | None = None) -> int:
     first = os.environ.get("RANK", "0") == "0"
     try:
         settings = read_settings(options.config)
-        run = run_folder(settings)
-        log = run / checkpoints.TRAIN_LOG
-        with quiet(log) as console:
+        with log_of(run_folder(settings), options.preflight) as log, quiet(log) as console:
             console.quiet = not first
             with unexpected_errors(log):
-                train(options, settings, run, console)
+                train(options, settings, run_folder(settings), console)
     except UserError as error:
-        say_once(f"error: {error}")
+        if signals.claim():
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        say_once("stopped; finished checkpoints are kept.")
-        return 130
     return 0
+
+
+@contextlib.contextmanager
+def log_of(run: Path, preflight_only: bool) -> Iterator[Path]:
+    """Where libraries write to: a file in the run's folder, which is held for it; preflight leaves that alone."""
+    if not preflight_only:
+        with lock.held(run):
+            yield run / checkpoints.TRAIN_LOG
+        return
+    log = Path(tempfile.mkdtemp(prefix="preflight-"), checkpoints.TRAIN_LOG)
+    try:
+        yield log
+    except UserError as error:
+        if str(log) in str(error):  # the whole story is told there
+            raise
+        shutil.rmtree(log.parent)
+        raise
+    shutil.rmtree(log.parent)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -144,20 +180,6 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--resume", action="store_true", help="go on from the newest checkpoint with optimizer state")
     whole.add_argument("--allow", action="append", default=[], metavar="CHECK", help="run although this check fails")
     return whole
-
-
-def say_once(sentence: str) -> None:
-    """Prints what ends this process, unless another process of the same launch has said what ends it.
-
-    Mostly all of them fail alike; now and then one fails alone, and then its sentence is the one that matters.
-    """
-    error_file = os.environ.get("TORCHELASTIC_ERROR_FILE")  # <folder of the launch>/attempt_0/<rank>/error.json
-    if error_file:
-        try:
-            (Path(error_file).parents[1] / "said").touch(exist_ok=False)
-        except FileExistsError:
-            return
-    print(sentence, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -171,5 +171,5 @@ def token_counts(rows: Sequence[Row], tokenizer: Any) -> list[int]:
     if tokenizer is None:
         return [-1] * len(rows)
     examples = [prompts.example_of(row["problem"], row["solution"]) for row in rows]
-    texts = [sft_utils.apply_chat_template(example, tokenizer, "sft")["text"] for example in examples]
+    texts = [prompts.render_text(example, tokenizer, "sft") for example in examples]
     return [len(ids) for ids in tokenizer(texts, return_attention_mask=False).input_ids] if texts else []

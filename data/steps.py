@@ -22,6 +22,7 @@ from data.content import benchmark_files, digest_of, key_of, read_json, slug, so
 from data.processes import Say, follow, held
 from eval.files import write_json
 from eval.records import UserError
+from training import lock
 
 SCORING_SOURCES = ("eval/*.py", "eval/engines/*.py", "graders/*.py")
 # Not links: Python puts the folder of the real sft.py on its path, and the other two are the arm's.
@@ -128,6 +129,7 @@ def train(cell: Cell, say: Say) -> None:
     if any(map(has_state, run.glob("checkpoint-*"))):
         command.append("--resume")
     else:
+        lock.refuse_held(run)
         shutil.rmtree(run, ignore_errors=True)
     follow(cell, command + allowances(cell), say, environment(cell))
     if not is_finished(cell):

@@ -55,7 +55,7 @@ class Tools:
     def template_bytes(self) -> int:
         """What the template adds to a text, with two tokens that the tokenizer may put round it."""
         example = prompts.example_of("x", "x")
-        return len(sft_utils.apply_chat_template(example, self.tokenizer, "sft")["text"].encode()) + 2
+        return len(prompts.render_text(example, self.tokenizer, "sft").encode()) + 2
 
     @cached_property
     def index(self) -> Index:
@@ -76,7 +76,7 @@ class Tools:
         for start in range(0, len(rows), TOKENIZER_BATCH):
             batch = rows[start : start + TOKENIZER_BATCH]
             examples = [prompts.example_of(row["problem"], row["solution"]) for row in batch]
-            texts = [sft_utils.apply_chat_template(example, self.tokenizer, task)["text"] for example in examples]
+            texts = [prompts.render_text(example, self.tokenizer, task) for example in examples]
             found += self._ids(texts)
         return found
 

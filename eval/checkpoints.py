@@ -106,6 +106,7 @@ def identify(folder: Path, hub_id: str | None = None) -> Checkpoint:
     An adapter is merged into its base model first, and keeps its name.
     """
     model, adapter = folder, ""
+    refuse_half_written(folder)
     if adapters.is_adapter(folder):
         check_tokenizer(folder)
         model, adapter = adapters.merge(folder), adapters.digest(folder)
@@ -341,6 +342,16 @@ def is_settled(folder: Path) -> bool:
     except (UserError, FileNotFoundError):  # a partial file was renamed while we looked
         return False
     return True
+
+
+def refuse_half_written(folder: Path) -> None:
+    """Raises UserError (exit code 1) for a checkpoint in which training ended before it wrote run.json, its last file."""
+    if STEP.search(folder.name) and (folder.parent / TRAIN_LOG).is_file() and not (folder / "run.json").is_file():
+        raise UserError(
+            f"{folder} is half-written (it has no run.json): training ended meanwhile, or writes it now; go on with "
+            "make train RESUME=1, or remove it.",
+            1,
+        )
 
 
 def steps(run: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,6 +29,9 @@ DATE = "26 Jul 2024"  # Llama 3's own default
 # What a template can do wrong and `sft.py --allow` lets pass: to measure what the fault costs.
 FAULTS = ("boundary", "eos")
 
+# In prompt.json's `allowed`: the template ends in no EOS, and packing put one behind every example, as the contract's trainer does.
+APPENDED_EOS = "eos appended by packing"
+
 # Between a few-shot example and what follows it. Training ends an example with EOS; a base model would take that for the
 # end of the whole text.
 BETWEEN = "\n\n"
@@ -43,6 +47,17 @@ def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
     return {"messages": turns}
 
 
+def render_text(example: Mapping[str, Any], tokenizer: Any, task: str) -> str:
+    """The text of `example` by `sft_utils`; for "generation" that of the turns before the answer.
+
+    A template may render whatever turns it is given, and may change them: it gets a copy.
+    """
+    given = copy.deepcopy(dict(example))
+    if task == "generation" and given["messages"][-1]["role"] == "assistant":
+        del given["messages"][-1]
+    return str(sft_utils.apply_chat_template(given, tokenizer, task)["text"])
+
+
 def generation_ids(
     example: dict[str, Any], tokenizer: Any, variant: str = "", examples: Sequence[Sequence[str]] = ()
 ) -> list[int]:
@@ -50,7 +65,7 @@ def generation_ids(
 
     `examples` are (problem, solution) pairs that stand before it.
     """
-    text = sft_utils.apply_chat_template(dict(example), tokenizer, "generation")["text"]
+    text = render_text(example, tokenizer, "generation")
     text = _after_examples(text, examples, tokenizer)
     ids = list(tokenizer(text + PROMPT_VARIANTS[variant]).input_ids)
     return ids[1:] if variant == "no-bos" and ids[0] == tokenizer.bos_token_id else ids
@@ -59,7 +74,7 @@ def generation_ids(
 def _after_examples(text: str, examples: Sequence[Sequence[str]], tokenizer: Any) -> str:
     """`text` with `examples` before it, each as a whole training text without BOS and EOS; a BOS of `text` comes first."""
     bos, eos = tokenizer.bos_token or "", tokenizer.eos_token or ""
-    rendered = (sft_utils.apply_chat_template(example_of(*pair), tokenizer, "sft")["text"] for pair in examples)
+    rendered = (render_text(example_of(*pair), tokenizer, "sft") for pair in examples)
     before = "".join(one.removeprefix(bos).removesuffix(eos).rstrip() + BETWEEN for one in rendered)
     first = bos if text.startswith(bos) else ""
     return str(first + before + text.removeprefix(bos))
@@ -81,10 +96,20 @@ def chat_ids(problem: str, tokenizer: Any, more: Mapping[str, Any] = NOTHING) ->
     return list(tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def rendered_ids(example: dict[str, Any], tokenizer: Any) -> tuple[list[int], list[int]]:
-    """(token ids of the whole example, those of its prompt), as they are: whether they fit together is not asked."""
-    text = sft_utils.apply_chat_template(dict(example), tokenizer, "sft")["text"]
-    return list(tokenizer(text).input_ids), generation_ids(example, tokenizer)
+def rendered_ids(example: dict[str, Any], tokenizer: Any, append_eos: bool = False) -> tuple[list[int], list[int]]:
+    """(token ids of the whole example, those of its prompt), as they are: whether they fit together is not asked.
+
+    With `append_eos`, EOS follows a text that does not end in it.
+    """
+    ids = list(tokenizer(render_text(example, tokenizer, "sft")).input_ids)
+    if append_eos and ids[-1:] != [tokenizer.eos_token_id]:
+        ids.append(tokenizer.eos_token_id)
+    return ids, generation_ids(example, tokenizer)
+
+
+def ends_without_eos(tokenizer: Any) -> bool:
+    """Whether the training text of a probe does not end in EOS, so that packing has one to append."""
+    return any(rendered_ids(example_of(*probe), tokenizer)[0][-1:] != [tokenizer.eos_token_id] for probe in PROBES)
 
 
 def fault_of(ids: list[int], prompt: list[int], tokenizer: Any) -> str:
@@ -111,7 +136,7 @@ def training_ids(example: dict[str, Any], tokenizer: Any, allowed: Collection[st
     Raises UserError where the prompt is no token-for-token beginning, or where the last token is not EOS, unless that is
     among `allowed`.
     """
-    ids, prompt = rendered_ids(example, tokenizer)
+    ids, prompt = rendered_ids(example, tokenizer, APPENDED_EOS in allowed)
     if ids[: len(prompt)] != prompt and "boundary" not in allowed:
         raise UserError(
             f"sft_utils.py: the generation prompt ends in {tokenizer.decode(prompt[-3:])!r}, but training goes on from "
@@ -132,14 +157,14 @@ def describe(tokenizer: Any, allowed: Collection[str] = ()) -> dict[str, Any]:
     """What prompt.json holds: the fingerprint of the rendered probes, the stop ids, and the template for people.
 
     The fingerprint is the first 16 hex digits of the sha256 of the probes' token ids, prompt lengths and the EOS id.
-    `allowed` are those of FAULTS that training was told to let pass; prompt.json says so.
+    `allowed` are those of FAULTS that training was told to let pass, and APPENDED_EOS; prompt.json says so.
     """
     rendered = [training_ids(example_of(*probe), tokenizer, allowed) for probe in PROBES]
     content = json.dumps([rendered, tokenizer.eos_token_id])
     example = example_of("{problem}", "{solution}")
     return {
         "fingerprint": hashlib.sha256(content.encode()).hexdigest()[:16],
-        "template": sft_utils.apply_chat_template(example, tokenizer, "sft")["text"],
+        "template": render_text(example, tokenizer, "sft"),
         "stop_token_ids": [tokenizer.eos_token_id],
         "next_problem": next_problem(tokenizer),
         "eos_token": tokenizer.eos_token,
@@ -153,7 +178,7 @@ def next_problem(tokenizer: Any) -> str:
 
     A model that did not learn to stop goes on with it after its solution.
     """
-    text = sft_utils.apply_chat_template(example_of("{problem}"), tokenizer, "generation")["text"]
+    text = render_text(example_of("{problem}"), tokenizer, "generation")
     return str(text.split("{problem}")[0].removeprefix(tokenizer.bos_token or "").strip())
 
 
@@ -249,9 +274,9 @@ def read_prompt_file(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def allowed_in(checkpoint: Path) -> list[str]:
-    """Those of FAULTS that the checkpoint was trained with on purpose, by its prompt.json."""
+    """Those of FAULTS that the checkpoint was trained with on purpose, and APPENDED_EOS, by its prompt.json."""
     named = (read_prompt_file(checkpoint) or {}).get("allowed")
-    return [fault for fault in FAULTS if isinstance(named, list) and fault in named]
+    return [fault for fault in (*FAULTS, APPENDED_EOS) if isinstance(named, list) and fault in named]
 
 
 def check_same(checkpoint: Path, today: dict[str, Any]) -> None:

@@ -24,6 +24,8 @@ if DEVICE == "cpu":
 LONG = (
     "test_whole_way",
     "test_runs",
+    "test_stops",
+    "test_stock",
     "test_engines",
     "test_ray",
     "test_kill",

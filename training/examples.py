@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 from datasets import Dataset, load_dataset
 from rich.console import Console
 from transformers import PreTrainedTokenizer
@@ -17,6 +18,7 @@ from eval import prompts
 from eval.console import progress
 from eval.prompts import fault_of
 from eval.records import UserError
+from training import token_cache
 from training.settings import ContractArguments
 
 
@@ -24,10 +26,11 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
     """{"train", "validation"}. Raises UserError where they are missing, damaged or empty."""
     name = contract.dataset_name_or_path
     try:
-        if contract.dataset_mode == "local":
-            train, validation = sft_utils.load_datasets(name)
-        else:
-            train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
+        with nothing_cached_beside_the_data():
+            if contract.dataset_mode == "local":
+                train, validation = sft_utils.load_datasets(name)
+            else:
+                train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
     except Exception as error:  # `datasets` raises a type of its own for each kind of damage
         reason = (
             first_bad_line(Path(name))
@@ -46,6 +49,21 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
                 f"{name}: {split} has no column `messages` (but {columns}); see load_datasets in sft_utils.py.", 1
             )
     return splits
+
+
+@contextlib.contextmanager
+def nothing_cached_beside_the_data() -> Iterator[None]:
+    """What sft_utils.py maps or filters goes to a temporary folder, not to that of the data, and is never an earlier result.
+
+    `datasets` keys its own cache by the function alone, not by the files that the function reads.
+    """
+    before = datasets.is_caching_enabled()
+    datasets.disable_caching()
+    try:
+        yield
+    finally:
+        if before:
+            datasets.enable_caching()
 
 
 def missing_split(error: Exception) -> str | None:
@@ -70,32 +88,68 @@ def first_bad_line(folder: Path) -> str | None:
     return None
 
 
-def render(rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console) -> Dataset:
+def render(
+    rows: Dataset, tokenizer: PreTrainedTokenizer, name: str, console: Console, append_eos: bool = False
+) -> Dataset:
     """`input_ids`, `completion_mask` (1 on solution and EOS), `fault` (see `fault_of`; "" for none) and `source` of every row.
 
-    Nothing is cut. What was rendered once, from these rows, by this tokenizer and this sft_utils.py, is found in the
-    cache of `datasets`.
+    Nothing is cut. `append_eos` is for packing, see `prompts.rendered_ids`. Rows whose texts were tokenized before by this
+    tokenizer are taken from the cache. Raises UserError (exit code 1) where a row renders differently each time.
     """
+    texts = token_cache.Texts()
+    for row in rows:
+        texts.add(rendered_texts(row, tokenizer))
+    path = token_cache.place(texts.digest(), tokenizer, append_eos)
+
+    def encode(row: dict[str, Any]) -> dict[str, Any]:
+        return encode_row(row, tokenizer, append_eos)
+
+    if path and (found := token_cache.read(path, rows, encode, name, console)) is not None:
+        return found
     with progress(console, f"tokenise {name}", len(rows), "row") as advance:
 
-        def encode(row: dict[str, Any], index: int) -> dict[str, Any]:
-            advance(index + 1)
-            source = {"source": str(row.get("source") or "")}
-            if not is_conversation(row.get("messages")):
-                return {"input_ids": [], "completion_mask": [], "fault": "roles"} | source
-            ids, prompt = prompts.rendered_ids(row, tokenizer)
-            mask = [0] * len(prompt) + [1] * (len(ids) - len(prompt))
-            fault = fault_of(ids, prompt, tokenizer)
-            return {"input_ids": ids, "completion_mask": mask[: len(ids)], "fault": fault} | source
+        def attempt() -> Callable[[dict[str, Any], int], dict[str, Any]]:
+            again = token_cache.Texts()
 
-        sources = (inspect.getsource(module) for module in (sft_utils, prompts, inspect.getmodule(render)))
-        made_by = (rows._fingerprint, tokenizer.backend_tokenizer.to_str(), *sources)
-        return rows.map(
-            encode,
-            with_indices=True,
-            remove_columns=rows.column_names,
-            new_fingerprint=hashlib.sha256("".join(made_by).encode()).hexdigest(),
+            def encode_next(row: dict[str, Any], index: int) -> dict[str, Any]:
+                advance(index + 1)
+                again.add(rendered_texts(row, tokenizer))
+                if again.count == texts.count:
+                    refuse_other_texts(texts, again, name)
+                return encode(row)
+
+            return encode_next
+
+        return token_cache.write(path, rows, attempt, console)
+
+
+def refuse_other_texts(texts: token_cache.Texts, again: token_cache.Texts, name: str) -> None:
+    """Raises UserError (exit code 1) where the same rows were rendered to other texts the second time."""
+    if texts.digest() != again.digest():
+        raise UserError(
+            f"sft_utils.py: apply_chat_template gives another text for the same rows of {name} when it is called "
+            "again, so evaluation could not ask as training did; make it depend on the row alone.",
+            1,
         )
+
+
+def encode_row(row: dict[str, Any], tokenizer: PreTrainedTokenizer, append_eos: bool) -> dict[str, Any]:
+    """What `render` gives for one row."""
+    source = {"source": str(row.get("source") or "")}
+    if not is_conversation(row.get("messages")):
+        return {"input_ids": [], "completion_mask": [], "fault": "roles"} | source
+    ids, prompt = prompts.rendered_ids(row, tokenizer, append_eos)
+    mask = [0] * len(prompt) + [1] * (len(ids) - len(prompt))
+    fault = fault_of(ids, prompt, tokenizer)
+    return {"input_ids": ids, "completion_mask": mask[: len(ids)], "fault": fault} | source
+
+
+def rendered_texts(row: dict[str, Any], tokenizer: PreTrainedTokenizer) -> list[str]:
+    """All that the tokens of a row are made of, and its source: what the cache is keyed by."""
+    source = str(row.get("source") or "")
+    if not is_conversation(row.get("messages")):
+        return [source]
+    return [source, *(prompts.render_text(row, tokenizer, task) for task in ("sft", "generation"))]
 
 
 def is_conversation(messages: Any) -> bool:

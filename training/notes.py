@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from eval import adapters, checkpoints
 from eval.files import write_json
 from eval.provenance import git_commit, installed_versions
+from eval.records import UserError
+from training.card import write_card
 from training.settings import ContractArguments
 
 # What a restart needs beside the weights: DeepSpeed's shards, or a plain optimizer's file, and the random states.
@@ -53,6 +56,17 @@ def describe_data(contract: ContractArguments, splits: dict[str, Dataset], solut
     return described
 
 
+def refuse_other_rows(described: dict[str, Any]) -> None:
+    """Raises UserError (exit code 1) where the processes of a launch have rendered different rows, which must be one data set."""
+    mine = [described[name]["token_ids_sha256"] for name in ("train", "validation")]
+    if len({tuple(digests) for digests in gather_object([mine])}) > 1:
+        raise UserError(
+            "the processes of this run have rendered different rows; see that sft_utils.py, what it reads and the data are the same "
+            "for all of them, and depend on nothing but the row.",
+            1,
+        )
+
+
 def count_sources(rows: Dataset) -> dict[str, dict[str, int]]:
     """{source: {"rows", "tokens"}}, most tokens first; none where rows do not say where they are from."""
     rows_of, tokens_of = Counter[str](), Counter[str]()
@@ -81,17 +95,39 @@ def describe_run(config_path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 def describe_engine(trainer: SFTTrainer) -> str:
     """What really runs: the DeepSpeed engine's own ZeRO stage, or plain PyTorch."""
-    processes = trainer.accelerator.num_processes
-    if trainer.deepspeed is None:
-        return f"plain PyTorch without DeepSpeed, processes: {processes}"
-    return f"DeepSpeed ZeRO-{trainer.deepspeed.zero_optimization_stage()}, processes: {processes}"
+    stage = None if trainer.deepspeed is None else trainer.deepspeed.zero_optimization_stage()
+    return engine_words(stage, trainer.accelerator.num_processes)
+
+
+def planned_engine(arguments: SFTConfig) -> dict[str, Any]:
+    """{"engine", "precision", "packing"}: what will run, known before the model is there. An optimizer's state fits it alone."""
+    plugin = arguments.deepspeed_plugin
+    stage = plugin.deepspeed_config["zero_optimization"]["stage"] if plugin else None
+    weights = "bfloat16" if arguments.bf16 else "float32"
+    return {
+        "engine": engine_words(stage, arguments.world_size),
+        "precision": f"{weights} weights, mixed precision: {arguments.mixed_precision}",
+        "packing": bool(arguments.packing),
+    }
+
+
+def engine_words(stage: int | None, processes: int) -> str:
+    engine = "plain PyTorch without DeepSpeed" if stage is None else f"DeepSpeed ZeRO-{stage}"
+    return f"{engine}, processes: {processes}"
 
 
 class CheckpointNotes(TrainerCallback):
-    """Checks every checkpoint as it is written, adds the notes, run.json last, and prunes older optimizer states."""
+    """Checks every checkpoint as it is written, adds card and notes, run.json last, and removes what is too old to keep."""
 
     def __init__(self, trainer: SFTTrainer, notes: dict[str, dict[str, Any]]) -> None:
         self.trainer, self.notes = trainer, notes
+        # Kept from transformers, which rotates by time (pruning a state is a change) and before the new one was looked at.
+        self.limit, trainer.args.save_total_limit = trainer.args.save_total_limit, None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        state.compute_steps(
+            args, state.max_steps
+        )  # a resumed state brings along when the run used to save, log and evaluate
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.accelerator.wait_for_everyone()  # each process writes a part of the optimizer state
@@ -108,9 +144,11 @@ class CheckpointNotes(TrainerCallback):
             "tokens_seen": state.num_input_tokens_seen,
             "engine": describe_engine(self.trainer),
         }
+        write_card(folder, self.notes, adapters.is_adapter(folder))
         for name, note in self.notes.items():
             write_json(folder / name, note)
         prune_states(Path(args.output_dir), keep=folder)
+        rotate(Path(args.output_dir), self.limit, state.best_global_step)
 
 
 def whole_shapes(model: torch.nn.Module) -> checkpoints.Shapes:
@@ -137,15 +175,26 @@ def prune_states(run: Path, keep: Path) -> None:
                     file.unlink()
 
 
-def finish(run: Path, steps: int) -> list[Path]:
-    """Links the last checkpoint's model as `run`/final, then marks the run as finished; returns its checkpoints."""
+def rotate(run: Path, limit: int | None, best: int | None) -> None:
+    """Removes all checkpoints but the newest `limit` (by step; None or 0: all are kept) and that of step `best`."""
+    for folder in checkpoints.steps(run)[: -limit if limit and limit > 0 else 0]:
+        if folder.name != f"checkpoint-{best}":
+            shutil.rmtree(folder)
+
+
+def finish(run: Path, steps: int, best: int | None = None) -> list[Path]:
+    """Links a checkpoint's model as `run`/final, then marks the run as finished; returns its checkpoints.
+
+    That is the last checkpoint, or the one of step `best` where that is given and there.
+    """
     saved = checkpoints.steps(run)
     if saved:
+        chosen = next((folder for folder in saved if folder.name == f"checkpoint-{best}"), saved[-1])
         partial = run / f".{FINAL}.partial"
         for folder in (partial, run / FINAL):
             shutil.rmtree(folder, ignore_errors=True)
         partial.mkdir()
-        for file in saved[-1].iterdir():
+        for file in chosen.iterdir():
             if file.is_file() and not any(file.match(pattern) for pattern in STATE_FILES):
                 _link(file, partial / file.name)
         partial.replace(run / FINAL)

@@ -31,6 +31,12 @@ class Trainer(SFTTrainer):
             )
         return loss
 
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Each checkpoint gets a card of its own (training/card.py); TRL's names no base where that is a folder."""
+
+    def _load_best_model(self) -> None:
+        """Nothing is done with the model after training, and the state that DeepSpeed would load was pruned: `final` is the best."""
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and getattr(self, "meter", None):
             logs |= self.meter.read(int(self.state.num_input_tokens_seen))

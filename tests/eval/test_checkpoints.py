@@ -370,3 +370,15 @@ def test_ends_of_an_output_that_are_no_ids_are_refused_with_their_file(tmp_path:
     (tmp_path / "generation_config.json").write_text(f'{{"eos_token_id": {stops}}}')
     with pytest.raises(UserError, match=r"generation_config\.json: eos_token_id is .*; write the id of a token"):
         stop_token_ids(tmp_path)
+
+
+def test_a_checkpoint_that_training_did_not_finish_is_refused(byte_llama: Path, tmp_path: Path) -> None:
+    """Its weights may be whole: what says how to ask it is written last."""
+    folder = tmp_path / "run" / "checkpoint-3"
+    shutil.copytree(byte_llama, folder)
+    assert identify(folder).step == 3, "of another trainer, which writes no run.json"
+    (folder.parent / "train.log").touch()
+    with pytest.raises(UserError, match=r"checkpoint-3 is half-written \(it has no run\.json\).*RESUME=1"):
+        identify(folder)
+    (folder / "run.json").write_text("{}")
+    assert identify(folder).step == 3

@@ -8,6 +8,7 @@ import pytest
 import sft_utils
 from eval import prompts
 from eval.records import Problem, UserError
+from tests import stock_sft_utils
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,37 @@ def test_a_fault_that_training_allowed_is_described_and_asked_by_name(tokenizer,
     (tmp_path / "prompt.json").write_text(json.dumps(faulty))
     assert prompts.allowed_in(tmp_path) == ["eos"]
     prompts.check_same(tmp_path, prompts.describe(tokenizer, prompts.allowed_in(tmp_path)))
+
+
+@pytest.fixture
+def stock(tokenizer, monkeypatch):
+    """The contract's stock template, which renders whatever turns it is given and puts a system turn before them in place."""
+    monkeypatch.setattr(sft_utils, "apply_chat_template", stock_sft_utils.apply_chat_template)
+    kind = copy.deepcopy(tokenizer)
+    kind.chat_template = stock_sft_utils.CHAT_TEMPLATE
+    return kind
+
+
+def test_a_template_that_renders_what_it_is_given_has_prompts_examples_and_a_marker(stock):
+    assert prompts.next_problem(stock) == "### Problem:"
+    example = prompts.example_of("Why?", "So.")
+    assert stock.decode(prompts.generation_ids(example, stock)) == "### Problem: Why?\n### Solution: "
+    assert example == prompts.example_of("Why?", "So."), "what is rendered is a copy"
+    shots = prompts.generation_ids(prompts.example_of("Why?"), stock, "", [("How?", "Thus.")])
+    assert stock.decode(shots) == "### Problem: How?\n### Solution: Thus.\n\n### Problem: Why?\n### Solution: "
+
+
+def test_eos_that_packing_appended_is_in_the_fingerprint_and_asked_by_name(stock, tmp_path):
+    with pytest.raises(UserError, match="instead of EOS"):
+        prompts.describe(stock, ["boundary"])
+    described = prompts.describe(stock, ["boundary", prompts.APPENDED_EOS])
+    assert described["allowed"] == ["boundary", "eos appended by packing"] and prompts.ends_without_eos(stock)
+    assert described["fingerprint"] != prompts.describe(stock, ["boundary", "eos"])["fingerprint"]
+    (tmp_path / "prompt.json").write_text(json.dumps(described))
+    prompts.check_same(tmp_path, prompts.describe(stock, prompts.allowed_in(tmp_path)))
+
+
+def test_the_fingerprint_of_this_template_is_what_it_was(tokenizer):
+    """Stored predictions are keyed by it."""
+    assert prompts.describe(tokenizer)["fingerprint"] == "820a028a84d93854"
+    assert not prompts.ends_without_eos(tokenizer)

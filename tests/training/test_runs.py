@@ -1,26 +1,21 @@
 """Whole runs on two CPU cores: the same losses however they are split, the same weights whenever they were stopped."""
 
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
-import yaml
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data.synthetic import write_dataset
 from eval import checkpoints
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.training.real_runs import losses, refused, start, train, weights, write_config
 
 pytestmark = pytest.mark.skipif(bool(shutil.which("nvidia-smi")), reason="compares float32 runs on CPU processes")
 
@@ -30,44 +25,6 @@ def place(tmp_path_factory, tiny_llama) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_dataset(folder / "data", train=64, test=1, validation=8)
     return folder
-
-
-def write_config(place: Path, tiny_llama: Path, name: str, **changes) -> Path:
-    settings = yaml.safe_load((ROOT / "demo_config.yaml").read_text()) | {
-        "model_name_or_path": str(tiny_llama), "dataset_name_or_path": str(place / "data"),
-        "output_dir": str(place / "checkpoints"), "run_name": name, "max_steps": 6, "save_steps": 3, "logging_steps": 1,
-        "per_device_train_batch_size": 4, "learning_rate": 1.0e-03, "save_only_model": False, "report_to": "tensorboard",
-    } | changes  # fmt: skip
-    path = place / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
-
-
-def start(config: Path, *options: str, processes: int = 1, launch: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [sys.executable, ROOT / "launch.py", f"--config_file={ROOT / 'deepspeed_zero3.yaml'}"]
-    command += [f"--num_processes={processes}", *launch, ROOT / "sft.py", config, *options]
-    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
-    return subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def train(config: Path, *options: str, processes: int = 1) -> str:
-    """Runs to the end; returns what the user saw."""
-    process = start(config, *options, processes=processes)
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    return out + err
-
-
-def losses(run: Path) -> list[float]:
-    state = json.loads((checkpoints.steps(run)[-1] / "trainer_state.json").read_text())
-    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +45,9 @@ def test_a_run_leaves_what_it_says(straight):
     assert (final / "model.safetensors").samefile(last / "model.safetensors"), "no second copy on the disk"
     assert checkpoints.identify(final).weights_sha == checkpoints.identify(last).weights_sha
     assert not {path.name for path in final.iterdir()} & state
+    card = ModelCard.load(final / "README.md")
+    assert card.data.base_model == "tiny-llama" and "# `straight`, step 6" in card.text
+    assert not (straight / "README.md").exists(), "a run is no model"
 
 
 def test_tensorboard_shows_the_numbers(straight):
@@ -103,24 +63,101 @@ def test_two_processes_have_the_losses_of_one(place, tiny_llama, straight):
     assert mine == pytest.approx(losses(straight), abs=1e-3) and mine[-1] < mine[0]
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(place, tiny_llama, straight):
-    config = write_config(place, tiny_llama, "killed")
-    run = place / "checkpoints" / "killed"
+@pytest.fixture(scope="module")
+def stopped(place, tiny_llama) -> Path:
+    """A run as `straight`, killed behind its third step."""
+    config, run = write_config(place, tiny_llama, "stopped"), place / "checkpoints" / "stopped"
     process = start(config)
     while process.poll() is None and not (run / "checkpoint-3" / "run.json").is_file():
         time.sleep(0.05)
-    # The launcher's workers have sessions of their own: its death alone would let them finish.
-    for one in (*psutil.Process(process.pid).children(recursive=True), process):
-        one.kill()
+    process.kill()  # the launcher alone: its workers go with it
     process.communicate()
     assert not (run / checkpoints.FINISHED).exists()
     shutil.rmtree(run / "checkpoint-6", ignore_errors=True)
-    assert "resumed behind step 3" in train(config, "--resume")
+    return run
+
+
+def go_on(place: Path, tiny_llama: Path, stopped: Path, name: str, **changes) -> Path:
+    """The config of a copy of the stopped run, with other settings."""
+    shutil.copytree(stopped, place / "checkpoints" / name)
+    return write_config(place, tiny_llama, name, **changes)
+
+
+def assert_same_weights(mine: Path, theirs: Path, tolerance: float) -> None:
+    one, other = weights(mine), weights(theirs)
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=tolerance)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(place, tiny_llama, straight, stopped):
+    assert "resumed behind step 3" in train(go_on(place, tiny_llama, stopped, "killed"), "--resume")
+    run = place / "checkpoints" / "killed"
     for folder in ("checkpoint-3", "checkpoint-6"):
-        mine, theirs = weights(run / folder), weights(straight / folder)
-        assert mine.keys() == theirs.keys()
-        for name in mine:
-            torch.testing.assert_close(mine[name], theirs[name], rtol=0, atol=1e-6)
+        assert_same_weights(run / folder, straight / folder, 1e-6)
+
+
+def test_the_advice_for_too_little_memory_can_be_followed_on_a_resume(place, tiny_llama, straight, stopped):
+    """Half the batch, twice the accumulation, checkpointed gradients; other checkpoints and evaluations, too."""
+    changes = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "gradient_checkpointing": True}
+    changes |= {"save_steps": 1, "save_total_limit": 2, "eval_strategy": "steps", "eval_steps": 2}
+    said = train(go_on(place, tiny_llama, stopped, "split", **changes), "--resume")
+    assert "per_device_train_batch_size: 4 -> 2" in said and "gradient_checkpointing: False -> True" in said
+    run = place / "checkpoints" / "split"
+    assert [folder.name for folder in checkpoints.steps(run)] == ["checkpoint-5", "checkpoint-6"]
+    assert losses(run) == pytest.approx(losses(straight), abs=1e-5)
+    assert_same_weights(run / "checkpoint-6", straight / "checkpoint-6", 1e-5)
+
+
+PLAIN = "compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nuse_cpu: true\n"
+
+
+@pytest.mark.parametrize(
+    ("launch", "now"),
+    [
+        ({"processes": 2}, "DeepSpeed ZeRO-3, processes: 2"),
+        ({"launch": ("--zero_stage=2",)}, "DeepSpeed ZeRO-2, processes: 1"),
+        ({"launch": ("--config_file=no-deepspeed.yaml",)}, "plain PyTorch without DeepSpeed, processes: 1"),
+    ],
+    ids=["two processes", "ZeRO-2", "plain"],
+)
+def test_another_engine_does_not_go_on(launch, now, place, tiny_llama, stopped, request):
+    (place / "no-deepspeed.yaml").write_text(PLAIN)
+    options = tuple(
+        word.replace("no-deepspeed.yaml", str(place / "no-deepspeed.yaml")) for word in launch.get("launch", ())
+    )
+    config = go_on(place, tiny_llama, stopped, request.node.callspec.id.replace(" ", "-"))
+    before = sorted(path.name for path in (place / "checkpoints" / config.stem).rglob("*"))
+    said = refused(config, "--resume", **launch | {"launch": options})
+    assert f"engine: DeepSpeed ZeRO-3, processes: 1 -> {now}" in said and said.endswith("(exit code 1)")
+    assert sorted(path.name for path in (place / "checkpoints" / config.stem).rglob("*")) == before
+
+
+def test_a_constant_rate_can_be_trained_for_longer(place, tiny_llama):
+    """On the plain engine, whose optimizer is one file."""
+    (place / "no-deepspeed.yaml").write_text(PLAIN)
+    plain = {"launch": (f"--config_file={place / 'no-deepspeed.yaml'}",)}
+    constant = {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": 2}
+    train(write_config(place, tiny_llama, "whole", **constant), **plain)
+    train(write_config(place, tiny_llama, "longer", **constant, max_steps=3), **plain)
+    run = place / "checkpoints" / "longer"
+    assert (run / checkpoints.FINISHED).is_file()
+    assert "max_steps: 3 -> 6" in train(write_config(place, tiny_llama, "longer", **constant), "--resume", **plain)
+    assert json.loads((run / checkpoints.FINISHED).read_text())["steps"] == 6
+    assert losses(run) == pytest.approx(losses(place / "checkpoints" / "whole"), abs=1e-6)
+    assert_same_weights(run / "final", place / "checkpoints" / "whole" / "final", 1e-6)
+
+
+def test_the_best_checkpoint_outlives_the_limit_and_is_the_final_one(place, tiny_llama):
+    """At this rate the loss rises after the first step; ZeRO-3's states of older checkpoints are gone by then."""
+    settings = {"load_best_model_at_end": True, "save_total_limit": 1, "eval_strategy": "steps", "eval_steps": 1}
+    settings |= {"save_steps": 1, "max_steps": 3, "learning_rate": 1.0, "warmup_steps": 0}
+    train(write_config(place, tiny_llama, "best", **settings))
+    run = place / "checkpoints" / "best"
+    state = json.loads((run / "checkpoint-3" / "trainer_state.json").read_text())
+    best = run / f"checkpoint-{state['best_global_step']}"
+    assert {folder.name for folder in checkpoints.steps(run)} == {best.name, "checkpoint-3"}
+    assert (run / "final" / "model.safetensors").samefile(best / "model.safetensors")
 
 
 def free_port() -> int:
@@ -165,6 +202,7 @@ def test_lora_saves_adapters_and_evaluation_merges_them(adapters_run, tiny_llama
     a, b = (adapter[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
     torch.testing.assert_close(merged[f"{name}.weight"], base[f"{name}.weight"] + 8 / 4 * b @ a)
     assert torch.equal(merged["model.norm.weight"], base["model.norm.weight"])
+    assert ModelCard.load(last / "README.md").data.base_model == "tiny-llama"
     assert {"prompt.json", "data.json", "run.json"} <= {path.name for path in found[1].path.iterdir()}
 
 

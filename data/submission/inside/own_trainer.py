@@ -53,7 +53,7 @@ def look(job: dict[str, Any], told: dict[str, Any]) -> None:
     told["rows"] = {name: len(rows) for name, rows in raw.items()}
     told["digests"] = {name: probe.rows_digest(rows) for name, rows in raw.items()}
     some = {name: measure.sample(rows, job["rows"]) for name, rows in raw.items()}
-    rendered = {name: render(rows, tokenizer, name, console) for name, rows in some.items()}
+    rendered = {name: render(rows, tokenizer, name, console, arguments.packing) for name, rows in some.items()}
     told["looked_at"] = len(rendered["train"])
     told["longer_than_2048"] = sum(len(ids) > 2048 for ids in rendered["train"]["input_ids"]) / len(rendered["train"])
     usable = {
