@@ -15,6 +15,7 @@ from rich.console import Console
 
 from data.submission import archive, lint, rehearse, verify, writer
 from data.submission.checks import config, files
+from data.submission.checks.findings import Finding
 from data.submission.lint import Report
 from eval.console import quiet, unexpected_errors
 from eval.records import UserError
@@ -109,9 +110,8 @@ def rehearsed(
     rehearse.show(told, console)
     if not rehearse.passed(told):
         stock = told["stock"]
-        raise UserError(
-            f"the contract's own versions fail at {stock['stage']}: {stock.get('error')}; mend that, then run again.", 1
-        )
+        said = stock.get("error") or "no weight changed"
+        raise UserError(f"the contract's own versions fail at {stock['stage']}: {said}; mend that, then run again.", 1)
     if report.told and (other := list(verify.check_stock_rows(report, told))):
         raise UserError(f"{other[0].where}: {other[0].problem}; {other[0].fix}.", 1)
     return told
@@ -154,7 +154,7 @@ def rehearse_alone(folder: Path, work: Path, console: Console, _: Path | None) -
     manifest = verify.read_manifest(folder)[0]
     text = (folder / config.NAME).read_text(encoding="utf-8") if (folder / config.NAME).is_file() else ""
     settings = config.read(text)[0]
-    wrong = list(files.missing(folder, lint.dataset_folder(settings)))
+    wrong = missing(folder, lint.dataset_folder(settings))
     if wrong:  # before the contract's versions are set up, which are gigabytes
         said = ", ".join(f"{one.where}: {one.problem}" for one in wrong)
         raise UserError(f"{folder} is no submission that can be rehearsed ({said}); {wrong[0].fix}.")
@@ -162,13 +162,27 @@ def rehearse_alone(folder: Path, work: Path, console: Console, _: Path | None) -
     rehearsed(folder, settings, Report([]), work / "rehearsal", console)
 
 
+def missing(folder: Path, dataset: str) -> list[Finding]:
+    """The files without which nothing can be rehearsed; what `save_to_disk` wrote is a dataset too."""
+    stored = (folder / dataset / "dataset_dict.json").is_file()
+    found = files.missing(folder, dataset)
+    return [one for one in found if not (stored and one.where.startswith(f"{dataset}/"))]
+
+
 def verify_archive(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None) -> None:
     """Lint, manifest, accuracy, and the rehearsal, with nothing but what was unpacked."""
-    report, manifest = look(folder, work, console, benchmarks_dir)
-    rehearsed(folder, report.settings, report, work / "rehearsal", console, own=False)
+    try:
+        report, manifest = look(folder, work, console, benchmarks_dir)
+        rehearsed(folder, report.settings, report, work / "rehearsal", console, own=False)
+    except UserError as error:
+        raise UserError(f"not verified: {error}", error.exit_code) from None
     for entry in manifest.get("accuracy", []):
         console.print(f"stated for these rows: {json.dumps(entry, ensure_ascii=False)[:400]}", markup=False)
-    console.print("verified: it loads, trains, saves and loads again on the contract's versions", style="green")
+    console.print(
+        "verified: it loads, reads its files, trains (weights change), saves and loads again on the contract's versions",
+        style="green",
+        markup=False,
+    )
 
 
 ACTION = {"lint": look, "rehearse": rehearse_alone, "verify": verify_archive}
