@@ -13,6 +13,7 @@ from rich.text import Text
 from data.submission import opened, sandbox, tokenizer
 from data.submission.checks import config
 from data.submission.checks.files import NEEDED, SPLITS
+from data.submission.checks.findings import shown
 from data.submission.lint import dataset_folder
 from eval.console import print_table
 
@@ -87,7 +88,7 @@ def on_stock(folder: Path, rows: str, work: Path, job: dict[str, Any], python: s
     with opened.watch(files) as seen:
         told = sandbox.start("stock_trainer.py", there, work / "stock", job, python).wait()
     if told.get("stage") == "done" and (unread := not_read(there, rows, files, seen)):
-        said = f"the run never opened {', '.join(unread)}, so what was trained on comes from elsewhere"
+        said = f"the run never opened {', '.join(map(shown, unread))}, so what was trained on comes from elsewhere"
         told |= {"stage": "files", "error": f"{said}; load_datasets has to read the files that travel"}
     return told
 
