@@ -278,7 +278,7 @@ def test_rows_that_come_from_elsewhere_are_never_verified(stock, submission, mod
     (theirs / "sft_utils.py").write_text(text + own)
     before = sorted(theirs.rglob("*"))
     seen = rehearse.on_stock(theirs, "dataset", work, {"model": str(model), "rows": 100}, stock)
-    assert seen["stage"] == "files" and "never opened dataset/validation.jsonl, so" in seen["error"], seen
+    assert seen["stage"] == "files" and "never opened 'dataset/validation.jsonl', so" in seen["error"], seen
     assert seen["tensors_changed"] == 21 and not rehearse.passed({"stock": seen})
     assert sorted(theirs.rglob("*")) == before, "nothing is left in the submission"
 
