@@ -102,6 +102,9 @@ def copied(folder: Path, rows: str, target: Path) -> Path:
             shutil.copyfile(folder / name, target / name)
     if (folder / rows).is_dir():
         shutil.copytree(folder / rows, target / rows, symlinks=True, dirs_exist_ok=True)
+    elif (folder / rows).is_file():
+        (target / rows).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / rows, target / rows)
     return target
 
 
@@ -111,7 +114,7 @@ def not_read(folder: Path, rows: str, files: list[Path], seen: set[Path]) -> lis
     needed = [folder / name for name in NEEDED]
     data = [path for path in files if path not in needed and path.name not in NO_ROWS]
     lines = [path for path in data if path.parent == folder / rows and path.stem in SPLITS]
-    train = [path for path in data if "train" in path.relative_to(folder / rows).parts[0]]
+    train = [path for path in data if "train" in "".join(path.relative_to(folder / rows).parts[:1])]
     rest = [path for path in data if path not in train]
     needed += lines or train
     if not lines and rest and not seen & set(rest):

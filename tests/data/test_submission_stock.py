@@ -354,6 +354,17 @@ def test_the_files_that_a_run_has_to_read(files, seen, unread, tmp_path):
     assert found == [f"dataset/{name}" for name in unread]
 
 
+@pytest.mark.parametrize(("seen", "unread"), [([], ["rows.jsonl"]), (["rows.jsonl"], [])])
+def test_a_dataset_may_be_one_file(seen, unread, tmp_path):
+    both = ["sft_config.yaml", "sft_utils.py"]
+    for name in (*both, "rows.jsonl", "left behind"):
+        (tmp_path / name).write_text("1")
+    there = rehearse.copied(tmp_path, "rows.jsonl", tmp_path / "copy")
+    files = sorted(there.rglob("*"))
+    assert [path.name for path in files] == ["rows.jsonl", *both]
+    assert rehearse.not_read(there, "rows.jsonl", files, {there / name for name in (*both, *seen)}) == unread
+
+
 def test_what_is_opened_is_seen_by_whatever_means(tmp_path):
     import pyarrow as pa
 
