@@ -17,8 +17,9 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from data.__main__ import main
-from data.submission import archive, opened, rehearse, tokenizer
+from data.submission import archive, opened, rehearse, sandbox, tokenizer, verify
 from data.submission.checks import config
+from data.submission.lint import Report
 from data.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,6 +229,18 @@ def test_the_weights_that_it_leaves_are_where_the_contract_puts_them(told, model
     (saved,) = (told["work"] / str([*TRAINED, *FAILED].index("no do_train")) / "checkpoints").glob("model_*")
     after = load_file(saved / "model.safetensors")
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_rows_that_are_others_there_matter_where_an_accuracy_is_stated(told, handed_out, tmp_path):
+    """The handed-out .shard(…) takes every tenth row there, and a tenth in one piece with the current `datasets`."""
+    job = {"dataset": "dataset", "model": "", "readable": [], "rows_only": True}
+    report = Report([], told=sandbox.start("probe.py", handed_out, tmp_path, job).wait())
+    there = {"stock": told["packing left out"]}
+    assert report.told["rows"] == there["stock"]["rows"]
+    assert [found.fatal for found in verify.check_stock_rows(report, there, stated=True)] == [True]
+    assert [found.fatal for found in verify.check_stock_rows(report, there, stated=False)] == [False]
+    same = Report([], told=there["stock"])
+    assert not list(verify.check_stock_rows(same, there, stated=True))
 
 
 @pytest.fixture(scope="module")
