@@ -161,7 +161,7 @@ TRAINED = {
         {"tensors_changed": 21},
     ),
     "a fused optimizer": (
-        FLAT | {"optim": "adamw_torch_fused", "gradient_accumulation_steps": 64},
+        FLAT | {"optim": "adamw_torch_fused", "gradient_accumulation_steps": 64, "torch_compile_backend": "inductor"},
         {},
         {"tensors_changed": 21, "optimizer": "adamw_torch_fused", "effective_batch": 256},
     ),
