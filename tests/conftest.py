@@ -29,6 +29,7 @@ LONG = (
     "test_engines",
     "test_ray",
     "test_kill",
+    "test_submission_stock",
     "test_ablate",
     "test_real_recipe",
     "test_sources",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,18 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
-from data.submission import sandbox, tokenizer
+from data.submission import opened, sandbox, tokenizer
 from data.submission.checks import config
+from data.submission.checks.files import NEEDED, SPLITS
+from data.submission.checks.findings import shown
 from data.submission.lint import dataset_folder
 from eval.console import print_table
 
 ROOT = Path(__file__).resolve().parents[2]
 # Enough for every share to a percent, few enough for a minute.
 ROWS = 2000
+# What lies beside the rows in a dataset's folder.
+NO_ROWS = {"manifest.json", "README.md", "dataset_dict.json", "dataset_info.json", "state.json"}
 
 # Figure -> what it is, how it is shown, and what a difference means.
 FIGURES: dict[str, tuple[str, str, str]] = {
@@ -66,13 +71,55 @@ def rehearse(folder: Path, settings: dict[str, Any], work: Path, console: Consol
     stand_in = tokenizer.write(model, work / "tiny")
     job = {"model": str((work / "tiny").resolve()), "rows": ROWS}
     with console.status("two steps on the contract's versions"):
-        told: dict[str, Any] = {"stock": sandbox.start("stock_trainer.py", folder, work / "stock", job, python).wait()}
+        told: dict[str, Any] = {"stock": on_stock(folder, dataset(folder, settings), work, job, python)}
     if own:
         # After the stock side: it wrote the tiny Llama that both look at.
         here = job | {"settings": settings | {"dataset_name_or_path": dataset(folder, settings)}}
+        there = copied(folder, dataset(folder, settings), work / "own-submission")
         with console.status("the same batches in this project's trainer"):
-            told["own"] = sandbox.start("own_trainer.py", folder, work / "own", here, PYTHONPATH=str(ROOT)).wait()
+            told["own"] = sandbox.start("own_trainer.py", there, work / "own", here, PYTHONPATH=str(ROOT)).wait()
     return told | {"stand_in": stand_in}
+
+
+def on_stock(folder: Path, rows: str, work: Path, job: dict[str, Any], python: str) -> dict[str, Any]:
+    """What the contract's trainer told; with an error where it trained on something else than the submission's files."""
+    there = copied(folder, rows, work / "submission")
+    files = sorted(path for path in there.rglob("*") if path.is_file())
+    with opened.watch(files) as seen:
+        told = sandbox.start("stock_trainer.py", there, work / "stock", job, python).wait()
+    if told.get("stage") == "done" and (unread := not_read(there, rows, files, seen)):
+        said = f"the run never opened {', '.join(map(shown, unread))}, so what was trained on comes from elsewhere"
+        told |= {"stage": "files", "error": f"{said}; load_datasets has to read the files that travel"}
+    return told
+
+
+def copied(folder: Path, rows: str, target: Path) -> Path:
+    """What travels, copied: caches that `datasets` writes beside the rows stay out of the submission."""
+    shutil.rmtree(target, ignore_errors=True)
+    for name in NEEDED:
+        if (folder / name).is_file():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, target / name)
+    if (folder / rows).is_dir():
+        shutil.copytree(folder / rows, target / rows, symlinks=True, dirs_exist_ok=True)
+    elif (folder / rows).is_file():
+        (target / rows).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / rows, target / rows)
+    return target
+
+
+def not_read(folder: Path, rows: str, files: list[Path], seen: set[Path]) -> list[str]:
+    """Those of `files` that a training run opens, and this one did not: the two, train.jsonl and validation.jsonl; of a
+    dataset in another form all of train, and some of the rest."""
+    needed = [folder / name for name in NEEDED]
+    data = [path for path in files if path not in needed and path.name not in NO_ROWS]
+    lines = [path for path in data if path.parent == folder / rows and path.stem in SPLITS]
+    train = [path for path in data if "train" in "".join(path.relative_to(folder / rows).parts[:1])]
+    rest = [path for path in data if path not in train]
+    needed += lines or train
+    if not lines and rest and not seen & set(rest):
+        needed += rest[:1]
+    return [path.relative_to(folder).as_posix() for path in needed if path not in seen]
 
 
 def dataset(folder: Path, settings: dict[str, Any]) -> str:
@@ -81,8 +128,8 @@ def dataset(folder: Path, settings: dict[str, Any]) -> str:
 
 
 def passed(told: dict[str, Any]) -> bool:
-    """Whether the stock stack trained, saved and reloaded."""
-    return bool(told["stock"].get("stage") == "done")
+    """Whether the stock stack read the files, trained (weights changed), saved and loaded again."""
+    return bool(told["stock"].get("stage") == "done" and told["stock"].get("tensors_changed"))
 
 
 def differences(told: dict[str, Any]) -> list[str]:
@@ -119,10 +166,28 @@ def show(told: dict[str, Any], console: Console) -> None:
             console.print(f"{name}: {versions}; {seen}; {side['seconds']:.0f} s", markup=False)
     if told["stand_in"]:
         console.print(f"note: {told['stand_in']}", markup=False)
-    if stock.get("forced"):
-        console.print(f"changed because this is a CPU: {', '.join(stock['forced'])}", markup=False)
-    if stock.get("losses"):
+    for line in changes(stock):
+        console.print(line, markup=False)
+    if passed(told):
+        losses = ", ".join(f"{loss:.3f}" for loss in stock["losses"])
         console.print(
-            f"two steps: loss {stock['losses'][0]:.3f}, {stock['losses'][-1]:.3f}; saved, loaded again, equal"
+            f"{stock['updates']} updates: loss {losses}; {stock['tensors_changed']} of {stock['tensors']} weights changed; "
+            "saved, loaded again, equal",
+            markup=False,
         )
     console.print(CLIPPING, markup=False)
+
+
+def changes(stock: dict[str, Any]) -> list[str]:
+    """What the rehearsal does otherwise than the contract's trainer, as far as it came."""
+    if "forced" not in stock:
+        return []
+    forced = {key: value for key, value in stock["forced"].items() if key != "report_to"}
+    lines = [f"in place of the model: two random layers in float32 with sdpa, vocabulary {stock['vocabulary']:,}"]
+    lines += [f"changed because this is a CPU: {', '.join(f'{key}: {value}' for key, value in forced.items())}"] * bool(
+        forced
+    )
+    lines += ["changed because there is no network: report_to: none"] * ("report_to" in stock["forced"])
+    short = ["two updates of one row each", "4 rows of validation evaluated"]
+    short += ["no warm-up"] * any(key.startswith("warmup") for key in stock["shortened"])
+    return [*lines, f"shortened: {', '.join(short)}"]

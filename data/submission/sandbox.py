@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ FILE_BYTES = 8 * 2**30
 # The tokenizers of 100,000 rows take one to two minutes on two cores.
 TIMEOUT_S = 900
 POLL_S = 0.1
+# A socket's path has at most 107 bytes, and `multiprocessing` takes 32 of them below the temporary folder.
+LONGEST_TMPDIR = 75
 
 
 @dataclass
@@ -40,9 +43,17 @@ class Run:
     name: str
     out: Path
     log: Path
+    short: Path | None = None
 
     def wait(self, timeout_s: float = TIMEOUT_S, advance: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
         """The script's JSON, with "error" where it failed or told nothing; `advance` hears how many rows it has done."""
+        try:
+            return self.followed(timeout_s, advance)
+        finally:
+            if self.short:
+                shutil.rmtree(self.short.parent)
+
+    def followed(self, timeout_s: float, advance: Callable[[int], None]) -> dict[str, Any]:
         started, before = time.monotonic(), 0
         try:
             while self.process.poll() is None:
@@ -86,22 +97,35 @@ def start(
     driver, writable = work / "driver", work / "writable"
     if not driver.is_dir():
         shutil.copytree(INSIDE, driver, ignore=shutil.ignore_patterns("__pycache__"))
-    writable.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(writable, ignore_errors=True)  # it holds the caches, which know files by path and time
+    writable.mkdir(parents=True)
     paths = {"submission": str(submission.resolve()), "writable": str(writable.resolve())}
     (work / "job.json").write_text(json.dumps(job | paths), encoding="utf-8")
     out, log = work / "out.json", work / "log"
+    out.unlink(missing_ok=True)
+    short = short_name(writable.resolve())
+    temporary = {"TMPDIR": str(short)} if short else {}
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [*without_network(), python, str(driver / script), str(work / "job.json"), str(out)],
             cwd=submission,
-            env=scrubbed(writable) | environment,
+            env=scrubbed(writable) | temporary | environment,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=limit,
         )
-    return Run(process, script, out, log)
+    return Run(process, script, out, log, short)
+
+
+def short_name(folder: Path) -> Path | None:
+    """A link to `folder` in a new folder of /tmp, where its own name is too long for a socket's path; else None."""
+    if len(os.fsencode(folder)) <= LONGEST_TMPDIR:
+        return None
+    link = Path(tempfile.mkdtemp(prefix="s-", dir="/tmp")) / "t"
+    link.symlink_to(folder)
+    return link
 
 
 def scrubbed(home: Path) -> dict[str, str]:

@@ -56,12 +56,15 @@ def check_accuracy(manifest: dict[str, Any], report: Report) -> Iterator[Finding
                 )
 
 
-def check_stock_rows(report: Report, told: dict[str, Any]) -> Iterator[Finding]:
-    """Rows that the stock `datasets` reads differently from the current one."""
+def check_stock_rows(report: Report, told: dict[str, Any], stated: bool) -> Iterator[Finding]:
+    """Rows that the stock `datasets` reads differently from the current one; fatal where an accuracy is `stated`, which
+    was measured with the current one's."""
     there, here = told["stock"].get("digests"), report.told.get("digests")
     if there and here and there != here:
         problem = "the stock `datasets` loads other rows than the current one"
-        yield Finding("stock-rows", "sft_utils.py", problem, "JSON Lines with the same columns in every row")
+        problem += ", with which the stated accuracy was measured" if stated else ""
+        fix = "state contiguous=… in .shard(…), whose default differs; JSON Lines with the same columns in every row"
+        yield Finding("stock-rows", "sft_utils.py", problem, fix, stated)
 
 
 def tokens_here(report: Report) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """The three functions run in a process of their own: what they reach for is seen, and nothing they do lasts."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -108,3 +109,33 @@ ENDS = {
 def test_however_it_ends_a_sentence_is_left(body, stage, said, tmp_path):
     told = run(tmp_path, body, timeout_s=3 if "sleep" in body else 60)
     assert told["stage"] == stage and said in told["error"]
+
+
+READS_JSON = """
+from datasets import load_dataset
+def load_datasets(dataset_name_or_path):
+    rows = load_dataset("json", data_files=dataset_name_or_path + "/rows.jsonl")["train"]
+    return rows, rows
+"""
+
+
+def test_rows_of_an_earlier_submission_in_the_same_folder_are_not_read_from_a_cache(tmp_path):
+    """`datasets` knows a file by its path and time, and archives give all files the same time."""
+    seen = []
+    for answer in ("4", "5"):
+        run(tmp_path)
+        rows = tmp_path / "submission" / "dataset" / "rows.jsonl"
+        rows.write_text(rows.read_text().replace('"5"', f'"{answer}"'))
+        os.utime(rows, (1e9, 1e9))
+        with (tmp_path / "submission" / "sft_utils.py").open("a") as code:
+            code.write(READS_JSON)
+        job = {"dataset": "dataset", "model": "", "readable": [], "rows_only": True}
+        seen.append(sandbox.start("probe.py", tmp_path / "submission", tmp_path / "work", job).wait())
+    assert seen[0]["rows"] == {"train": 3, "validation": 3}, seen
+    assert seen[0]["digests"] != seen[1]["digests"]
+
+
+def test_a_temporary_folder_far_down_has_a_short_name_while_it_is_needed(tmp_path):
+    listens = "import socket; socket.socket(socket.AF_UNIX).bind(tempfile.mktemp(prefix='a' * 24))"
+    told = run(tmp_path / ("deep" * 20), f"{listens}; sys.exit(tempfile.gettempdir())")
+    assert told["error"].startswith("SystemExit: /tmp/s-") and not Path(told["error"].split()[1]).parent.exists()

@@ -17,6 +17,7 @@ from typing import Any
 import measure
 import probe
 import torch
+import yaml
 from rich.console import Console
 from transformers import AutoModelForCausalLM
 
@@ -30,7 +31,7 @@ def look(job: dict[str, Any], told: dict[str, Any]) -> None:
 
     from training.attention import choose_attention
     from training.examples import load_splits, render
-    from training.settings import parse_settings
+    from training.settings import parse_settings, read_settings
     from training.trainer import Trainer
 
     told["versions"] = {module.__name__: module.__version__ for module in (torch, transformers, trl, datasets)}
@@ -44,7 +45,9 @@ def look(job: dict[str, Any], told: dict[str, Any]) -> None:
         "torch_compile": False,
         "use_liger_kernel": False,
     }
-    contract, lora, arguments = parse_settings(Path("sft_config.yaml"), job["settings"] | forced, Path(job["writable"]))
+    config = Path(job["writable"]) / "sft_config.yaml"
+    config.write_text(yaml.safe_dump(job["settings"] | forced), encoding="utf-8")
+    contract, lora, arguments = parse_settings(config, read_settings(config), Path(job["writable"]))
     told |= measure.settings_truth(arguments) | {"packing": arguments.packing, "max_length": arguments.max_length}
 
     told["stage"] = "data"
