@@ -8,7 +8,6 @@ with Python 3.10 and the contract's packages only. OUT holds (losses, final weig
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -16,8 +15,13 @@ from typing import Any
 
 import torch
 from datasets import load_dataset
-from transformers import AutoModelForCausalLM, TrainingArguments, set_seed
+from transformers import AutoModelForCausalLM, set_seed
 from trl import SFTTrainer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data" / "submission" / "inside"))
+
+from probe import load_module
+from stock_config import SFTConfig
 
 MAX_TOKENS = 2048
 # What a CPU and a comparison of single steps force; the rest is the contract's own default, or the rung's.
@@ -82,9 +86,9 @@ KINDS = {"rows": without_positions, "examples": own_attention, "predicted": pred
 
 def run(job: dict[str, Any], rung: dict[str, Any]) -> tuple[list[float], dict[str, torch.Tensor]]:
     """Trains one rung; returns (loss of each step, final weights)."""
-    arguments = TrainingArguments(output_dir=job["out"], **{**FORCED, **job["settings"], **rung["settings"]})
+    arguments = SFTConfig(output_dir=job["out"], **{**FORCED, **job["settings"], **rung["settings"]})
     set_seed(arguments.seed)
-    module = load_module(Path(job["sft_utils"]))
+    module = load_module(Path(job["sft_utils"]).parent)
     tokenizer = module.get_tokenizer(model_name_or_path=job["base"], set_pad_token=job["packing"])
     model = AutoModelForCausalLM.from_pretrained(job["base"], torch_dtype=torch.float32, attn_implementation="eager")
     recorded = [batch for batch, _ in torch.load(job["recorded"])["steps"]] if rung["batches"] else None
@@ -112,15 +116,6 @@ def texts(job: dict[str, Any], module: Any, tokenizer: Any, one_eos: bool) -> An
     rows = rows.map(module.apply_chat_template, fn_kwargs={"tokenizer": tokenizer, "task": "sft"})
     end = tokenizer.eos_token
     return rows.map(lambda row: {"text": row["text"][: -len(end)]}) if one_eos else rows
-
-
-def load_module(path: Path) -> Any:
-    """sft_utils.py as a module."""
-    spec = importlib.util.spec_from_file_location("sft_utils", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["sft_utils"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

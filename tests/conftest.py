@@ -65,7 +65,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stock_python() -> str:
+def stock() -> str:
     """The Python of .venv-stock; it takes gigabytes, so `make rehearse` and CI make it, and `make test` does not."""
     python = ROOT / ".venv-stock" / "bin" / "python"
     if not python.is_file():

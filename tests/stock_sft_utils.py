@@ -40,5 +40,5 @@ def get_tokenizer(model_name_or_path: str, set_pad_token: bool = True) -> PreTra
 
 
 def load_datasets(dataset_name_or_path: str) -> tuple[datasets.Dataset, datasets.Dataset]:
-    found = datasets.load_from_disk(os.fspath(Path(dataset_name_or_path)))
-    return found["train"].shard(num_shards=10, index=0), found["test"]
+    splits = datasets.load_from_disk(os.fspath(Path(dataset_name_or_path)))
+    return splits["train"].shard(num_shards=10, index=0), splits["test"]

@@ -48,55 +48,7 @@ CONFIG: dict[str, Any] = {
     "warmup_ratio": 0.1,
 }
 
-SFT_UTILS = """
-import dataclasses
-import logging
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
-
-import datasets
-from transformers import AutoTokenizer, PreTrainedTokenizer
-
-LONGEST = 2048
-CHAT_TEMPLATE = (
-    "{% for turn in messages %}"
-    "{% if turn['role'] == 'user' %}{{ '### Problem: ' + turn['content'] + '\\n' }}"
-    "{% elif turn['role'] == 'assistant' %}{{ '### Solution: ' + turn['content'] + '\\n' }}{% endif %}"
-    "{% if loop.last and turn['role'] == 'user' and add_generation_prompt %}{{ '### Solution: ' }}{% endif %}"
-    "{% endfor %}"
-)
-
-
-def get_tokenizer(model_name_or_path: str, set_pad_token: bool = True) -> PreTrainedTokenizer:
-    tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, revision="main", trust_remote_code=False)
-    if set_pad_token and tokenizer.pad_token_id is None:
-        tokenizer.pad_token_id = tokenizer.eos_token_id
-    if tokenizer.model_max_length > 100_000:
-        tokenizer.model_max_length = LONGEST
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
-
-
-def load_datasets(dataset_name_or_path: str) -> Tuple[datasets.Dataset, datasets.Dataset]:
-    splits = datasets.load_from_disk(dataset_name_or_path)
-    return splits["train"].shard(num_shards=10, index=0), splits["test"]
-
-
-def apply_chat_template(example: Dict[str, Any], tokenizer: PreTrainedTokenizer, task: str) -> Dict[str, Any]:
-    if task not in ("sft", "generation"):
-        raise ValueError("task is " + repr(task) + ", not sft or generation")
-    messages = example["messages"]
-    if messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": ""})
-    example["text"] = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=task == "generation"
-    )
-    return example
-"""
+SFT_UTILS = (Path(__file__).parents[1] / "stock_sft_utils.py").read_text()
 
 SAVE = """
 import json, sys

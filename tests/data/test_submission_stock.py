@@ -23,7 +23,6 @@ from data.submission.lint import Report
 from data.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-STOCK_PYTHON = ROOT / ".venv-stock" / "bin" / "python"
 NOWHERE = "http://127.0.0.1:9"
 OFFLINE = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": f"{NOWHERE}/simple", "PIP_EXTRA_INDEX_URL": ""}
 OFFLINE |= {"PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
@@ -103,14 +102,6 @@ def test_figures_that_differ_are_told_and_rounding_is_not():
 
 
 # With the contract's versions
-
-
-@pytest.fixture(scope="module")
-def stock() -> str:
-    """The Python of .venv-stock; it takes gigabytes, so only `make rehearse` makes it."""
-    if not STOCK_PYTHON.is_file():
-        pytest.skip("no .venv-stock: `make rehearse` makes it, then this test runs on the contract's own versions")
-    return str(STOCK_PYTHON)
 
 
 def test_the_table_of_keys_is_that_of_the_stock_parser(stock):

@@ -90,18 +90,18 @@ def test_a_loop_with_other_settings_is_not_equal(work, packed, change):
     assert not compare(*ours, *plain.train(work / "base", steps, optimizer | change)).equal
 
 
-def test_the_contracts_trainer_is_equal_once_its_differences_are_gone(work, packed, stock_python):
+def test_the_contracts_trainer_is_equal_once_its_differences_are_gone(work, packed, stock):
     settings, ours, _, optimizer = packed
     rungs = ladder(True, optimizer)
-    found = [compare(*ours, *theirs) for theirs in runs.train_stock(stock_python, settings, work, rungs)]
+    found = [compare(*ours, *theirs) for theirs in runs.train_stock(stock, settings, work, rungs)]
     assert [each.equal for each in found] == [False] * (len(rungs) - 1) + [True]
 
 
-def test_the_command_says_what_it_found(config, tmp_path, monkeypatch, capsys):
+def test_the_command_says_what_it_found(config, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parity, "RUNS", ((False, 1), (True, 2)))
     assert parity.main(["--config", str(config), "--steps", "3", "--no-stock"]) == 0
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert said.count("plain PyTorch loop") == 2 and said.count(" equal") >= 2, said
     assert "2 processes" in said and "FAILED" not in said
 
