@@ -88,7 +88,8 @@ def run_functions(report: Report, folder: Path, dataset: str, work: Path, consol
         return
     model = model or str(report.settings.get("model_name_or_path") or "")
     report.stand_in = tokenizer.write(model, work / "model")
-    job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
+    packing = bool(config.value_of(report.settings, "packing"))
+    job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": [], "packing": packing}
     lines = {split: rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS}
     first = sandbox.start("probe.py", folder, work / "first", job)
     others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
@@ -96,7 +97,6 @@ def run_functions(report: Report, folder: Path, dataset: str, work: Path, consol
     with progress(console, "run the functions", sum(lines.values()), "row") as advance:
         report.told = first.wait(advance=advance)
     again = second.wait()
-    packing = report.settings.get("packing") is True
     report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))
 
 

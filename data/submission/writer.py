@@ -17,8 +17,11 @@ from eval.provenance import git_commit, installed_versions
 from eval.records import UserError
 
 MANIFEST, FORMAT = "manifest.json", 1
-# What is set for the way, whatever the config says here: none of it changes what is learnt.
-FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none"}
+# What is set for the way, whatever the config says here: none of it changes what is learnt here. Without do_train the
+# contract's trainer trains nothing.
+FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none", "do_train": True, "do_eval": True}
+# What is stated where the config leaves it out.
+STATED = {"packing": True, "dataset_mode": "local"}
 
 
 def stage(
@@ -37,12 +40,17 @@ def stage(
     source = dataset or Path(str(settings.get("dataset_name_or_path") or ""))
     left_out = local_only(settings)
     folder.mkdir(parents=True)
-    changed = FOR_THE_WAY | ({"model_name_or_path": model} if model else {})
+    changed = set_for_the_way(settings) | ({"model_name_or_path": model} if model else {})
     (folder / NEEDED[0]).write_text(adapted(text, set(left_out), changed), encoding="utf-8")
     (folder / NEEDED[1]).write_text(read_text(sft_utils), encoding="utf-8")
     (folder / DATASET).mkdir()
     copy_rows(source, folder / DATASET)
     return settings, left_out
+
+
+def set_for_the_way(settings: dict[str, Any]) -> dict[str, Any]:
+    """key -> its value in the config that travels, for the keys that are set or stated there."""
+    return FOR_THE_WAY | {key: value for key, value in STATED.items() if key not in settings}
 
 
 def read_text(path: Path) -> str:
@@ -73,9 +81,13 @@ def adapted(text: str, left_out: set[str], changed: dict[str, Any]) -> str:
             for number in range(first, last + 1):
                 lines[number] = f"# left out, unknown to the contract's parser: {lines[number]}"
         elif key.value in changed:
-            lines[first : last + 1] = [f"{key.value}: {changed[key.value]}"] + [""] * (last - first)
+            lines[first : last + 1] = [line_of(key.value, changed[key.value])] + [""] * (last - first)
             missing.pop(key.value, None)
-    return "\n".join([*lines, *(f"{key}: {value}" for key, value in missing.items())]) + "\n"
+    return "\n".join([*lines, *(line_of(key, value) for key, value in missing.items())]) + "\n"
+
+
+def line_of(key: str, value: str | bool) -> str:
+    return f"{key}: {value if isinstance(value, str) else str(value).lower()}"
 
 
 def meaning(key: str) -> str:

@@ -60,6 +60,7 @@ def test_what_is_written_travels(project, capfd):
     config = (project / "submission" / "sft_config.yaml").read_text()
     settings = yaml.safe_load(config)
     assert settings["dataset_name_or_path"] == "dataset" and settings["report_to"] == "none"
+    assert settings["do_train"] is True and settings["do_eval"] is True
     assert "completion_only_loss" not in settings and settings["learning_rate"] == GOOD_CONFIG["learning_rate"]
     assert "# my settings" in config and "# the usual one" in config, "comments travel"
     manifest = json.loads((project / "submission" / "manifest.json").read_text())
@@ -79,6 +80,29 @@ def test_what_is_written_travels(project, capfd):
     assert (project / "submission.zip").read_bytes() == first, "the same submission is the same archive"
     assert main(["submission", "lint", "submission.zip"]) == 0
     assert not list(project.glob(".*partial"))
+
+
+TRAINED = {"do_train": True, "do_eval": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "travels"),
+    [
+        ({}, {}),
+        ({"do_train": False, "do_eval": None}, {}),
+        ({"packing": ...}, {"packing": True}),
+        ({"packing": False}, {"packing": False}),
+        ({"dataset_mode": ...}, {"dataset_mode": "local"}),
+    ],
+)
+def test_what_the_contracts_trainer_must_be_told_is_written(changes, travels, project):
+    """do_train and do_eval always, packing and dataset_mode where the config leaves them out; ... stands for left out."""
+    settings = yaml.safe_load((project / "sft_config.yaml").read_text()) | changes
+    text = yaml.safe_dump({key: value for key, value in settings.items() if value is not ...})
+    written = yaml.safe_load(writer.adapted(text, set(), writer.set_for_the_way(yaml.safe_load(text))))
+    assert TRAINED.items() | travels.items() <= written.items()
+    for key in ("packing", "dataset_mode"):
+        assert written[key] == travels.get(key, settings[key])
 
 
 def test_a_submission_that_was_changed_afterwards_is_noticed(project, capfd):

@@ -112,14 +112,7 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
         count, rows = faults[name]["count"], faults[name]["rows"]
         problem = f"{count:,} of {total:,} rows {what}"
         yield Finding(name, rows[0], problem, fix, not (name == "length" and stand_in))
-    if told.get("pad_is_eos") and not packing:
-        problem = "pad is EOS or missing: without packing the stock collator masks every EOS, and the model never learns to stop"
-        yield Finding(
-            "pad",
-            NAME,
-            problem,
-            "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py",
-        )
+    yield from pad(told, packing)
     if str(told.get("prompt_end", "")).endswith((" ", "\t")) and "boundary" not in faults:
         problem = "the generation prompt ends in a space, a token that training may not show there"
         yield Finding("boundary", NAME, problem, "end the prompt at its last letter")
@@ -141,3 +134,15 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
             problem,
             "more rows of validation (100 are allowed), or packing: false",
         )
+
+
+def pad(told: dict[str, Any], packing: bool) -> Iterator[Finding]:
+    """The pad token of the tokenizer that the contract's trainer gets: it passes set_pad_token=packing."""
+    fix = "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py"
+    if told.get("pad_unset"):
+        call = f"get_tokenizer(…, set_pad_token={packing}), the contract's own call,"
+        problem = f"{call} leaves the pad token unset, so the stock collator raises"
+        yield Finding("pad", NAME, problem, f"{fix}, whatever set_pad_token says")
+    if told.get("pad_is_eos") and not packing:
+        problem = "pad is EOS: without packing the stock collator masks every EOS, and the model never learns to stop"
+        yield Finding("pad", NAME, problem, fix)

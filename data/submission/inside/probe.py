@@ -2,8 +2,9 @@
 
     python probe.py JOB.json OUT.json
 
-JOB: {"submission", "dataset", "model", "readable"}: the unpacked folder, the dataset's path as the config has it, a
-folder with a tokenizer, and the folders that may be read besides. Standard library and the stack only, Python 3.10.
+JOB: {"submission", "dataset", "model", "readable", "packing"}: the unpacked folder, the dataset's path as the config has
+it, a folder with a tokenizer, the folders that may be read besides, and packing as the contract's trainer reads it.
+Standard library and the stack only, Python 3.10.
 """
 
 from __future__ import annotations
@@ -205,9 +206,11 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     if job.get("rows_only"):
         return
     told["stage"] = "get_tokenizer"
-    tokenizer = module.get_tokenizer(job["model"])
+    # By keyword, and without a pad token where nothing is packed: as the contract's trainer calls it.
+    tokenizer = module.get_tokenizer(model_name_or_path=job["model"], set_pad_token=job["packing"])
     told["special"] = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "pad_token")}
-    told["pad_is_eos"] = tokenizer.pad_token_id in (None, tokenizer.eos_token_id)
+    told["pad_unset"] = tokenizer.pad_token_id is None
+    told["pad_is_eos"] = tokenizer.pad_token_id == tokenizer.eos_token_id
     told["stage"] = "apply_chat_template"
     told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
     progress = Path(job["writable"]) / "progress"
