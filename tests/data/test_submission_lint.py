@@ -1,6 +1,8 @@
 """Every trap has a seeded fault here, which its check names; a good submission raises none of them."""
 
 import json
+import shutil
+import subprocess
 import types
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import pytest
 import yaml
 
 from data.submission import lint
-from data.submission.checks import behaviour, code, config, files, rows
+from data.submission.checks import behaviour, code, config, files, rows, syntax
 from data.submission.inside import probe
 from eval.records import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+STOCK_PYTHON = ROOT / ".venv-stock" / "bin" / "python"
 
 GOOD_CONFIG = {
     "model_name_or_path": "meta-llama/Llama-3.2-1B",
@@ -263,34 +266,50 @@ def test_hostile_yaml_is_said_not_run(folder):
 
 # Code that is put at the end of the good sft_utils.py -> the check that names it.
 CODE_FAULTS = {
-    "import torch": "import",
+    "import lightning": "import",
+    "import torch": "dependency",
+    "from torch.nn import functional": "dependency",
     "from eval.records import Problem": "import",
     "from .helpers import x": "import",
     "from os.path import *": "import",
-    "import urllib.request": "network",
-    "import socket": "network",
+    "import urllib.request\nx = urllib.request.urlopen(load_datasets)": "network",
+    "import urllib.request as u\nx = u.urlopen": "network",
+    "import socket\nx = socket.create_connection(('example.org', 80))": "network",
+    "from socket import socket as s\nx = s()": "network",
     "x = load_dataset('AI-MO/NuminaMath-CoT')": "network",
     "x = AutoTokenizer.from_pretrained('x', trust_remote_code=True)": "network",
-    "URL = 'https://example.org/rows.jsonl'": "network",
-    "import subprocess": "process",
-    "import ctypes": "process",
-    "import importlib": "dynamic",
+    "URL = 'https://example.org/rows.jsonl'\nx = load_dataset('json', data_files=URL)": "network",
+    "x = load_dataset('json', data_files={'train': ['https://example.org/rows.jsonl']})": "network",
+    "import subprocess\nx = subprocess.run(['ls'])": "process",
+    "import subprocess as sp\ndef f():\n    return sp.check_output('ls')": "process",
+    "from subprocess import Popen\nx = Popen('ls')": "process",
+    "import os\nos.system('ls')": "process",
+    "from os import execv\nexecv('/bin/ls', [])": "process",
+    "import ctypes\nx = ctypes.CDLL('libc.so.6')": "process",
+    "import importlib\nx = importlib.import_module('os')": "dynamic",
+    "import os\nx = getattr(os, 'sys' + 'tem')": "dynamic",
     "x = eval('1')": "dynamic",
     "import os\nx = os.environ['HOME']": "environment",
-    "from os import getenv": "environment",
+    "import os\nx = int(os.environ.get('ROWS', 100))": "environment",
+    "import os\nx = os.environ['HF_HOME']": "environment",
+    "import os as o\nx = dict(o.environ)": "environment",
+    "from os import environ\nx = 'FAST' in environ": "environment",
+    "from os import getenv\nx = getenv('SPLIT', 'train')": "environment",
     "x = Path.home()": "environment",
     "x = Path(__file__).parent": "environment",
     "x = open('cache.json', 'w')": "write",
     "Path('x').write_text('y')": "write",
-    "DATA = '/home/me/data'": "absolute-path",
-    "DATA = '../data'": "outside-path",
+    "x = open('/home/me/data')": "absolute-path",
+    "DATA = '/home/me/data'\nx = load_from_disk(DATA)": "absolute-path",
+    "DATA = '/home/me'\nx = open(f'{DATA}/train.jsonl')": "absolute-path",
+    "DATA = '../data'\nx = Path(DATA) / 'train.jsonl'": "outside-path",
     "import random\nx = random.random()": "random",
     "import tomllib": "newer-name",
     "from datasets import List": "newer-name",
+    "import datasets as d\nx = d.List(d.Value('string'))": "newer-name",
     "from typing import Self": "newer-name",
+    "import typing\nx = typing.Self": "newer-name",
     "x = AutoTokenizer.from_pretrained('x', dtype='auto')": "newer-name",
-    "def f[T](x: T): ...": "syntax",
-    "try: ...\nexcept* ValueError: ...": "syntax",
     "def get_tokenizer(name): ...": "signature",
     "def load_datasets(dataset_name_or_path, split): ...": "signature",
     "def apply_chat_template(example, tok, task): ...": "signature",
@@ -303,7 +322,98 @@ CODE_FAULTS = {
 def test_a_fault_of_the_code_is_named(text, check):
     found = code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n")
     assert {each.check for each in found} == {check}
-    assert all(each.fatal for each in found) == (check not in {"random", "reduction"})
+    assert all(each.fatal for each in found) == (check not in {"random", "reduction", "dependency"})
+
+
+# Code that does nothing beyond its arguments, whatever it imports or mentions.
+CODE_FINE = (
+    "import os, sys, subprocess, multiprocessing, signal, socket, ctypes, importlib, asyncio, urllib.request",
+    "import dataclasses, logging, typing\n@dataclasses.dataclass\nclass Row:\n    text: typing.Optional[str] = None",
+    "from concurrent.futures import ThreadPoolExecutor\nx = list(ThreadPoolExecutor(2).map(str, [1]))",
+    "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)",
+    "import subprocess\ntry:\n    pass\nexcept subprocess.CalledProcessError:\n    pass",
+    "import os\nos.environ['TOKENIZERS_PARALLELISM'] = 'false'",
+    "import os\nos.environ.setdefault('HF_DATASETS_OFFLINE', '1')\nos.environ.update(OMP_NUM_THREADS='1')",
+    "import os\nif 'CUDA_VISIBLE_DEVICES' not in os.environ:\n    os.environ['CUDA_VISIBLE_DEVICES'] = '0'",
+    "from os import environ as e, getenv\nx = e.get('TOKENIZERS_PARALLELISM', 'false')\ny = getenv('HF_HOME', '')",
+    "import os\nx = load_dataset('json', num_proc=os.cpu_count())",
+    "SOURCE = 'https://huggingface.co/datasets/AI-MO/NuminaMath-CoT'",
+    "DATA = '/home/me/data'  # where it was built",
+    "def f():\n    '''https://example.org/paper, and ../notes.'''",
+    "def f():\n    '''/data/rows: what they hold.'''\n    return 'x'.replace('https://', '')",
+    "requests = [1]\nx = max(requests)",
+    "try:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas",
+)
+
+
+@pytest.mark.parametrize("text", CODE_FINE)
+def test_what_does_nothing_is_no_fault(text):
+    assert code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n") == []
+
+
+# Syntax -> whether Python 3.10 reads it; Python 3.12 and newer read all of it.
+SYNTAX = {
+    "x = a[*b]": False,
+    "x = a[(*b,)]": True,
+    "def f(*a: *T): ...": False,
+    "def f[T](x: T): ...": False,
+    "class A[T]: ...": False,
+    "type X = int": False,
+    "try: ...\nexcept* ValueError: ...": False,
+    "with (open('a') as b, open('c') as d): ...": True,
+    "match x:\n    case 1: ...": True,
+    "x = f'{d['k']}'": False,
+    "x = f'{d[\"k\"]}'": True,
+    "x = (f'a'\n  f'{d['k']}')": False,
+    'x = f"{f"{1}"}"': False,
+    "x = f\"{f'{1}'}\"": True,
+    'x = f"""{f"""x"""}"""': False,
+    'x = f"""{d["k"]}"""': True,
+    "x = f'{\"\\n\".join(d)}'": False,
+    "x = f'\\n{d}\\n{{}}'": True,
+    "x = rf'\\d{d}\\d'": True,
+    "x = f'{f\"\\n\"}'": False,
+    "x = f'{\n1}'": False,
+    "x = f'''{\n1\n}'''": True,
+    "x = f'''{\n1 # one\n}'''": False,
+    "x = f'''{1 + \\\n1}'''": False,
+    "x = f'{a!r:{w}}'": True,
+    "x = f'{a:{w:{y}}}'": False,
+    "x = f'it\\'s {d} {{it}}'  # it's": True,
+}
+
+
+@pytest.mark.parametrize(("text", "reads"), SYNTAX.items(), ids=SYNTAX)
+def test_syntax_that_the_contracts_python_cannot_read_is_named(text, reads):
+    found = code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n")
+    assert {each.check for each in found} == (set() if reads else {"syntax"})
+
+
+OTHER_PYTHONS = [name for name in ("python3.12", "python3.13", "python3.14") if shutil.which(name)]
+
+
+@pytest.mark.parametrize("python", OTHER_PYTHONS or [None])
+def test_a_newer_python_names_the_same_syntax(python):
+    """Python 3.12 reads f-strings that 3.10 does not, so what `ast` says is not enough there."""
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("no newer Python here; the linter runs on any from 3.11")
+    script = "import sys, json; from data.submission.checks import code\n"
+    script += "print(['syntax' in {f.check for f in code.findings(each)} for each in json.loads(sys.argv[1])])"
+    command = [python, "-c", script, json.dumps(list(SYNTAX))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([not reads for reads in SYNTAX.values()])
+
+
+@pytest.mark.skipif(not STOCK_PYTHON.is_file(), reason="no .venv-stock: `make rehearse` makes it")
+def test_the_contracts_python_agrees():
+    wrong = {text: reads for text, reads in SYNTAX.items() if (syntax.ask(STOCK_PYTHON, text) is None) != reads}
+    assert wrong == {}
+    assert syntax.ask(STOCK_PYTHON, "x = 1\nx = a[*b]\n") == (2, "invalid syntax")
+    modules = sorted(code.DEPENDENCIES - {"deepspeed", "flash_attn", "wandb"})
+    script = f"import importlib.util as u; print([m for m in {modules} if not u.find_spec(m)])"
+    done = subprocess.run([STOCK_PYTHON, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", "what is said to be there is there"
 
 
 def test_a_missing_function_is_named():
