@@ -437,6 +437,7 @@ def fill(folder: Path, *, train=None, validation=None, **written: str) -> None:
 
 MANY = [row(f"What is 2 + {number}?") for number in range(200)]
 FEW = [row("What is 9 + 9?")]
+NEWER = '{"features": {"messages": {"feature": {"role": {"dtype": "string", "_type": "Value"}}, "_type": "List"}}}'
 FILE_FAULTS = {
     "too many of validation": (lambda f: fill(f, validation=MANY[:101], train=FEW), "counts"),
     "no rows": (lambda f: fill(f, validation=["", ""]), "counts"),
@@ -464,7 +465,8 @@ FILE_FAULTS = {
     "a token": (lambda f: fill(f, **{"sft_config.yaml": "hub_token: hf_" + "a" * 34}), "secret"),
     "a key in a row": (lambda f: fill(f, validation=[row("AKIA" + "A" * 16)]), "secret"),
     "a symlink": (lambda f: (f / "dataset" / "more.jsonl").symlink_to("/etc/passwd"), "symlink"),
-    "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": "{}"}), "stored-features"),
+    "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": NEWER}), "stored-features"),
+    "a stored file that is none": (lambda f: fill(f, **{"dataset/x.arrow": "x"}), "stored-features"),
     "another file": (lambda f: fill(f, **{"notes.txt": "x"}), "stray-file"),
 }
 

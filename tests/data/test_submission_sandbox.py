@@ -50,7 +50,7 @@ def run(
     turns = [{"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "5"}]
     (folder / "dataset" / "rows.jsonl").write_text((json.dumps({"messages": turns}) + "\n") * 3)
     (folder / "sft_utils.py").write_text(code.replace("BODY", body))
-    job = {"dataset": "dataset", "model": str(tmp_path / "model"), "readable": [], "packing": packing}
+    job = {"dataset": "dataset", "model": str(tmp_path / "model"), "readable": [], "packing": packing, "digests": {}}
     return sandbox.start("probe.py", folder, tmp_path / f"work{time.monotonic_ns()}", job, **environment).wait(
         timeout_s
     )
