@@ -12,7 +12,7 @@ from rich.text import Text
 
 from data.decontaminate import Index, build
 from data.submission import sandbox, tokenizer
-from data.submission.checks import behaviour, code, config, files, rows, stored, syntax
+from data.submission.checks import behaviour, code, config, files, rows, stored, syntax, vocabulary
 from data.submission.checks.findings import Finding
 from eval import benchmarks
 from eval.console import print_table, progress
@@ -124,6 +124,7 @@ def run_functions(
         report.told = first.wait(advance=advance)
     again = second.wait()
     report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))
+    report.findings += vocabulary.findings(report.told, vocabulary.size_of(model), bool(report.stand_in))
 
 
 def dataset_folder(settings: dict[str, Any]) -> str:

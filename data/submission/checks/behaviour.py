@@ -150,8 +150,10 @@ def pad(told: dict[str, Any], packing: bool) -> Iterator[Finding]:
     """The pad token of the tokenizer that the contract's trainer gets: it passes set_pad_token=packing."""
     fix = "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py"
     if told.get("pad_unset"):
-        call = f"get_tokenizer(…, set_pad_token={packing}), the contract's own call,"
-        problem = f"{call} leaves the pad token unset, so the stock collator raises"
+        problem = (
+            f"the pad token is unset after get_tokenizer(…, set_pad_token={packing}): the contract's trainer passes "
+        )
+        problem += "set_pad_token=packing, and its collator raises without a pad token"
         yield Finding("pad", NAME, problem, f"{fix}, whatever set_pad_token says")
     if told.get("pad_is_eos") and not packing:
         problem = "pad is EOS: without packing the stock collator masks every EOS, and the model never learns to stop"

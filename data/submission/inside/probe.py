@@ -239,7 +239,7 @@ def vocabulary(tokenizer: Any, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     added = sorted((number, token) for token, number in there.items() if token not in known)
-    return {"added": added[:SHOWN], "added_count": len(added), "adds_bos": begins(own.get("post_processor"))}
+    return {"added": added[-SHOWN:], "added_count": len(added), "adds_bos": begins(own.get("post_processor"))}
 
 
 def begins(processor: Any) -> bool:
