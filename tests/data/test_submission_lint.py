@@ -124,6 +124,7 @@ CONFIG_FAULTS = {
     "save_strategy: best": ("saving", True),
     "load_best_model_at_end: true": ("saving", True),
     "max_steps: 0": ("saving", True),
+    "max_steps: '100'": ("value-type", True),
     "report_to: wandb": ("report-to", False),
     "report_to: all": ("report-to", False),
     "report_to: null": ("report-to", False),
@@ -416,6 +417,11 @@ def test_the_contracts_python_agrees():
     assert done.stdout.strip() == "[]", "what is said to be there is there"
 
 
+def test_code_that_is_nested_too_deeply_is_one_sentence():
+    found = code.findings((ROOT / "sft_utils.py").read_text() + "\nx = open(" + "+".join(["'a'"] * 3000) + ")\n")
+    assert [each.check for each in found] == ["syntax"]
+
+
 def test_a_missing_function_is_named():
     assert [each.check for each in code.findings("def get_tokenizer(model_name_or_path, set_pad_token=True): ...")] == [
         "signature"
@@ -467,6 +473,7 @@ FILE_FAULTS = {
     "a symlink": (lambda f: (f / "dataset" / "more.jsonl").symlink_to("/etc/passwd"), "symlink"),
     "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": NEWER}), "stored-features"),
     "a stored file that is none": (lambda f: fill(f, **{"dataset/x.arrow": "x"}), "stored-features"),
+    "a description that is none": (lambda f: fill(f, **{"dataset/dataset_info.json": "[1]"}), "stored-features"),
     "another file": (lambda f: fill(f, **{"notes.txt": "x"}), "stray-file"),
 }
 

@@ -67,6 +67,14 @@ def findings(text: str) -> list[Finding]:
         return [unreadable(line, getattr(error, "msg", type(error).__name__))]
     if newer:
         return [unreadable(*place) for place in newer]
+    try:
+        return of_tree(tree)
+    except RecursionError:
+        return [Finding("syntax", NAME, "expressions are nested too deeply to be looked at", "write it simpler")]
+
+
+def of_tree(tree: ast.Module) -> list[Finding]:
+    """What is found in code that Python 3.10 reads."""
     resolve = resolver(tree)
     found = dict.fromkeys((*imports(tree), *uses.faults(tree, resolve), *newer_attributes(tree, resolve)))
     found |= dict.fromkeys((*calls(tree), *reductions(tree), *signatures(tree)))

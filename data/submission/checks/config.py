@@ -291,7 +291,8 @@ def odd(settings: dict[str, Any]) -> Iterator[contract.Fault]:
     if settings.get("remove_unused_columns") is False:
         problem = "remove_unused_columns is false: the stock collator gets texts and raises"
         yield "columns", "remove_unused_columns", problem, "leave it out", True
-    if settings.get("max_steps", -1) and settings.get("max_steps", -1) > 0 and "num_train_epochs" in settings:
+    steps = settings.get("max_steps")
+    if isinstance(steps, int) and steps > 0 and "num_train_epochs" in settings:
         problem = "max_steps and num_train_epochs are both there; max_steps wins"
         yield "steps", "max_steps", problem, "keep one of the two", False
     if settings.get("packing") is True:
