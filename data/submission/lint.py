@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,7 +121,9 @@ def run_functions(
     first = sandbox.start("probe.py", folder, work / "first", job)
     others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
     second = sandbox.start("probe.py", folder, work / "second", job | {"rows_only": True}, **others)
-    with progress(console, "run the functions", sum(lines.values()), "row") as advance:
+    total = sum(lines.values())  # 0 where only load_datasets knows
+    shown = progress(console, "run the functions", total, "row") if total else nullcontext(lambda done: None)
+    with shown as advance:
         report.told = first.wait(advance=advance)
     again = second.wait()
     report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))

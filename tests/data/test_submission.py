@@ -116,6 +116,15 @@ def test_a_submission_that_was_changed_afterwards_is_noticed(project, capfd):
     assert "2 to mend, 1 to know" in said and "elsewhere (manifest);" in said
 
 
+def test_what_others_write_has_no_manifest_and_is_no_fault(project, capfd):
+    assert main(["submission"]) == 0
+    (project / "submission" / "manifest.json").unlink()
+    capfd.readouterr()
+    assert main(["submission", "lint"]) == 0
+    said = capfd.readouterr().err
+    assert "there is no manifest" in " ".join(said.split()) and "nothing to mend, 1 to know" in said
+
+
 def test_a_faulty_one_is_not_written_and_everything_is_said_at_once(project, capfd):
     with (project / "sft_config.yaml").open("a") as file:
         file.write("warmup_step: 5\n")
