@@ -67,14 +67,26 @@ def test_pad_is_not_eos(tokenizer):
     assert tokenizer.pad_token_id != tokenizer.eos_token_id
 
 
-def test_a_vocabulary_without_a_spare_token_is_refused(tokenizer, tmp_path, monkeypatch):
+@pytest.mark.parametrize("set_pad_token", [True, False])
+@pytest.mark.parametrize("before", [None, "eos"])
+def test_a_pad_token_is_set_whatever_the_contracts_trainer_asks_for(before, set_pad_token, tokenizer, tmp_path):
+    """It passes set_pad_token=packing: without packing, where its collator pads, it would get none."""
+    kind = copy.deepcopy(tokenizer)
+    kind.pad_token = kind.eos_token if before else None
+    kind.save_pretrained(tmp_path)
+    loaded = sft_utils.get_tokenizer(model_name_or_path=str(tmp_path), set_pad_token=set_pad_token)
+    assert loaded.pad_token_id not in (None, loaded.eos_token_id) and loaded.pad_token in loaded.get_vocab()
+    assert len(loaded) == len(tokenizer), "the vocabulary is not enlarged"
+
+
+@pytest.mark.parametrize("set_pad_token", [True, False])
+def test_a_vocabulary_without_a_spare_token_is_refused(set_pad_token, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(sft_utils, "PAD_CANDIDATES", ("<nowhere>",))
     kind = copy.deepcopy(tokenizer)
     kind.pad_token = kind.eos_token
     kind.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"PAD_CANDIDATES in sft_utils\.py"):
-        sft_utils.get_tokenizer(str(tmp_path))
-    assert sft_utils.get_tokenizer(str(tmp_path), set_pad_token=False).pad_token_id == kind.eos_token_id
+        sft_utils.get_tokenizer(str(tmp_path), set_pad_token)
 
 
 def test_an_unknown_task_is_refused(tokenizer):

@@ -24,13 +24,15 @@ PAD_CANDIDATES = ("<|finetune_right_pad_id|>", "<pad>", "<|padding|>", "<|endoft
 
 
 def get_tokenizer(model_name_or_path: str, set_pad_token: bool = True) -> PreTrainedTokenizer:
-    """The tokenizer of a model folder or hub id; with `set_pad_token`, its pad token differs from its EOS token.
+    """The tokenizer of a model folder or hub id, with a pad token that differs from its EOS token.
 
     The distinction matters: collators mask every pad token in the labels, so with pad == EOS the model is never
-    taught to stop. The vocabulary is not enlarged. Raises ValueError where no spare token exists.
+    taught to stop. `set_pad_token` changes nothing: the contract's trainer passes its `packing`,
+    so it asks for no pad token just where its collator needs one. The vocabulary is not enlarged.
+    Raises ValueError where no spare token exists.
     """
     tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
-    if set_pad_token and tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
+    if tokenizer.pad_token_id in (None, tokenizer.eos_token_id):
         vocabulary = tokenizer.get_vocab()
         spare = [token for token in PAD_CANDIDATES if token in vocabulary and token != tokenizer.eos_token]
         if not spare:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,12 +13,13 @@ from rich.text import Text
 
 from data.decontaminate import Index, build
 from data.submission import sandbox, tokenizer
-from data.submission.checks import behaviour, code, config, files, rows
+from data.submission.checks import behaviour, code, config, files, rows, stored, syntax, vocabulary
 from data.submission.checks.findings import Finding
 from eval import benchmarks
 from eval.console import print_table, progress
 from eval.records import UserError
 
+STOCK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-stock" / "bin" / "python"
 DATASET = "dataset"  # its folder in what `writer` writes
 # Code that does one of these is read and not run.
 NOT_RUN = {"process", "dynamic", "write", "network"}
@@ -51,15 +53,30 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
         *config.findings(text_of(folder / config.NAME), folder),
         *code.findings(text_of(folder / code.NAME)),
     ]
-    total = sum(rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS)
+    report = Report([*found, *contracts_python(folder, found)], settings=settings)
+    index = tests(benchmarks_dir)
     if others := benchmarks.left_out(benchmarks_dir):
         console.print(others, markup=False, soft_wrap=True)
+    total = sum(rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS)
     with progress(console, "read the rows", total, "row") as advance:
-        found += rows.findings(folder / dataset, advance, tests(benchmarks_dir))
-    report = Report(found, settings=settings)
-    run_functions(report, folder, dataset, work, console, model)
+        seen = rows.read_all(folder / dataset, advance, index)
+    report.findings += rows.of_files(seen)
+    run_functions(report, folder, dataset, work, console, model, seen)
+    returned = rows.read_returned(work / "first" / "writable" / "rows", seen, report.told, index)
+    report.findings += rows.of_rows(returned, index)
+    if len(report.told.get("rows", {})) == len(files.SPLITS):  # whatever the files are called
+        unneeded = set(files.incomplete(folder, dataset))
+        report.findings = [finding for finding in report.findings if finding not in unneeded]
     report.findings.sort(key=lambda finding: not finding.fatal)
     return report
+
+
+def contracts_python(folder: Path, found: list[Finding]) -> list[Finding]:
+    """What Python 3.10 itself cannot read, where .venv-stock is there and reading found nothing of the kind."""
+    if not STOCK_PYTHON.is_file() or any(finding.check == "syntax" for finding in found):
+        return []
+    place = syntax.ask(STOCK_PYTHON, text_of(folder / code.NAME))
+    return [code.unreadable(*place)] if place else []
 
 
 def tests(folder: Path | None) -> Index | None:
@@ -75,9 +92,18 @@ def _test_names(folder: Path) -> list[str]:
     raise UserError(f"{folder} holds no benchmark beside {' and '.join(rows.MAX_ROWS)}; name the folder of the tests.")
 
 
-def run_functions(report: Report, folder: Path, dataset: str, work: Path, console: Console, model: str) -> None:
+def run_functions(
+    report: Report,
+    folder: Path,
+    dataset: str,
+    work: Path,
+    console: Console,
+    model: str,
+    seen: dict[str, rows.Seen],
+) -> None:
     """Adds what the functions do when they are run, unless reading them says that they should not be."""
-    reasons = {finding.check for finding in report.findings if finding.fatal}
+    unsure = set(files.incomplete(folder, dataset))
+    reasons = {finding.check for finding in report.findings if finding.fatal and finding not in unsure}
     unreadable = reasons & {"syntax", "file", "line", "line-size"}
     if unreadable or (reasons & NOT_RUN):
         why = ", ".join(sorted(unreadable or reasons & NOT_RUN))
@@ -88,16 +114,20 @@ def run_functions(report: Report, folder: Path, dataset: str, work: Path, consol
         return
     model = model or str(report.settings.get("model_name_or_path") or "")
     report.stand_in = tokenizer.write(model, work / "model")
-    job = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
-    lines = {split: rows.count(folder / dataset / f"{split}.jsonl") for split in rows.MAX_ROWS}
+    packing = bool(config.value_of(report.settings, "packing"))
+    job: dict[str, Any] = {"dataset": dataset, "model": str((work / "model").resolve()), "readable": []}
+    job |= {"packing": packing, "digests": rows.digests(seen)}
+    lines = {split: part.rows for split, part in seen.items()} or stored.counts(folder / dataset)
     first = sandbox.start("probe.py", folder, work / "first", job)
     others = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "PYTHONHASHSEED": "1"}
     second = sandbox.start("probe.py", folder, work / "second", job | {"rows_only": True}, **others)
-    with progress(console, "run the functions", sum(lines.values()), "row") as advance:
+    total = sum(lines.values())  # 0 where only load_datasets knows
+    shown = progress(console, "run the functions", total, "row") if total else nullcontext(lambda done: None)
+    with shown as advance:
         report.told = first.wait(advance=advance)
     again = second.wait()
-    packing = report.settings.get("packing") is True
     report.findings += behaviour.findings(report.told, again, lines, packing, bool(report.stand_in))
+    report.findings += vocabulary.findings(report.told, vocabulary.size_of(model), bool(report.stand_in))
 
 
 def dataset_folder(settings: dict[str, Any]) -> str:

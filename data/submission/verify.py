@@ -14,7 +14,10 @@ from data.submission.writer import FORMAT, MANIFEST
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
-    """(the manifest, findings); an empty one where it cannot be read."""
+    """(the manifest, findings); an empty one where there is none, as in what others write, or it cannot be read."""
+    if not (folder / MANIFEST).exists():
+        problem = "there is no manifest, so nothing says what the files should be"
+        return {}, [Finding("manifest", MANIFEST, problem, "python -m data submission writes one", False)]
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         shapes = {"files": dict, "left_out": dict, "accuracy": list}

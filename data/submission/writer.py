@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from data.submission import archive
-from data.submission.checks import config
+from data.submission import archive, forms
+from data.submission.checks import code, config, stored
 from data.submission.checks.files import NEEDED, SPLITS
-from data.submission.lint import DATASET, Report
+from data.submission.lint import DATASET, NOT_RUN, Report
 from eval.provenance import git_commit, installed_versions
 from eval.records import UserError
 
 MANIFEST, FORMAT = "manifest.json", 1
-# What is set for the way, whatever the config says here: none of it changes what is learnt.
-FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none"}
+Form = Callable[[Path, Path], None]  # writes the rows of a source into a new folder
+# What is set for the way, whatever the config says here: none of it changes what is learnt here. Without do_train the
+# contract's trainer trains nothing.
+FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none", "do_train": True, "do_eval": True}
+# What is stated where the config leaves it out.
+STATED = {"packing": True, "dataset_mode": "local"}
 
 
 def stage(
@@ -37,12 +44,16 @@ def stage(
     source = dataset or Path(str(settings.get("dataset_name_or_path") or ""))
     left_out = local_only(settings)
     folder.mkdir(parents=True)
-    changed = FOR_THE_WAY | ({"model_name_or_path": model} if model else {})
+    changed = set_for_the_way(settings) | ({"model_name_or_path": model} if model else {})
     (folder / NEEDED[0]).write_text(adapted(text, set(left_out), changed), encoding="utf-8")
     (folder / NEEDED[1]).write_text(read_text(sft_utils), encoding="utf-8")
-    (folder / DATASET).mkdir()
-    copy_rows(source, folder / DATASET)
+    place_rows(source, folder)
     return settings, left_out
+
+
+def set_for_the_way(settings: dict[str, Any]) -> dict[str, Any]:
+    """key -> its value in the config that travels, for the keys that are set or stated there."""
+    return FOR_THE_WAY | {key: value for key, value in STATED.items() if key not in settings}
 
 
 def read_text(path: Path) -> str:
@@ -73,14 +84,74 @@ def adapted(text: str, left_out: set[str], changed: dict[str, Any]) -> str:
             for number in range(first, last + 1):
                 lines[number] = f"# left out, unknown to the contract's parser: {lines[number]}"
         elif key.value in changed:
-            lines[first : last + 1] = [f"{key.value}: {changed[key.value]}"] + [""] * (last - first)
+            lines[first : last + 1] = [line_of(key.value, changed[key.value])] + [""] * (last - first)
             missing.pop(key.value, None)
-    return "\n".join([*lines, *(f"{key}: {value}" for key, value in missing.items())]) + "\n"
+    return "\n".join([*lines, *(line_of(key, value) for key, value in missing.items())]) + "\n"
+
+
+def line_of(key: str, value: str | bool) -> str:
+    return f"{key}: {value if isinstance(value, str) else str(value).lower()}"
 
 
 def meaning(key: str) -> str:
     """What the contract's trainer does without a key of ours."""
     return config.NEWER[key]
+
+
+def place_rows(source: Path, folder: Path) -> None:
+    """Writes the rows of `source` into the submission in `folder`, in the first form in which its own load_datasets gives
+    the rows that it gives here: JSON Lines, the files as they are, or what `load_from_disk` of old and new reads.
+
+    Where none does, the first form that can be written at all: the linter says what fails. Raises UserError where there is
+    none.
+    """
+    is_run = not {finding.check for finding in code.findings(read_text(folder / NEEDED[1]))} & (NOT_RUN | {"syntax"})
+    copied = all((source / f"{split}.jsonl").is_file() for split in SPLITS)  # byte for byte: the rows are the same
+    wanted = forms.loaded(folder, source.absolute()) if is_run and not copied and source.exists() else None
+    errors, usable = list[UserError](), list[Form]()
+    possible: list[Form] = [copy_rows, partial(write_stored, "test"), partial(write_stored, "validation")]
+    if not copied or not forms.holds_only(source, SPLITS):
+        possible.insert(1, forms.copy_data)
+    for form in possible:
+        if error := written(form, source, folder):
+            errors.append(error)
+            continue
+        there = forms.loaded(folder, Path(DATASET)) if is_run else {}
+        if there is not None and (not there or wanted in (None, {}, there)):
+            return
+        usable.append(form)
+    if not usable or (error := written(usable[0], source, folder)):
+        raise errors[0]
+
+
+def written(form: Form, source: Path, folder: Path) -> UserError | None:
+    """Writes the rows in one form, in place of what was there; the error where that cannot be."""
+    shutil.rmtree(folder / DATASET, ignore_errors=True)
+    (folder / DATASET).mkdir()
+    try:
+        form(source, folder / DATASET)
+    except UserError as error:
+        return error
+    except (OSError, ValueError, RuntimeError) as error:
+        return UserError(f"{source}: {' '.join(str(error).split())[:300]}; write it anew, or name another: --dataset.")
+    return None
+
+
+def write_stored(second: str, source: Path, target: Path) -> None:
+    """The splits of what `save_to_disk` wrote, or two files of JSON Lines as `train` and `second`. Raises UserError."""
+    from datasets import load_dataset, load_from_disk
+
+    paths = {split: source / f"{split}.jsonl" for split in SPLITS}
+    if (source / stored.SPLITS).is_file():
+        splits = dict(load_from_disk(str(source)))
+    elif all(path.is_file() for path in paths.values()):
+        with tempfile.TemporaryDirectory(prefix="submission-cache-") as cache:
+            both = load_dataset("json", data_files={split: str(path) for split, path in paths.items()}, cache_dir=cache)
+            forms.write_stored({"train": both["train"], second: both["validation"]}, target)
+        return
+    else:
+        raise UserError(f"{source} has no rows that can be written anew; name the dataset: --dataset FOLDER.")
+    forms.write_stored(splits, target)
 
 
 def copy_rows(source: Path, target: Path) -> None:

@@ -60,6 +60,7 @@ def test_what_is_written_travels(project, capfd):
     config = (project / "submission" / "sft_config.yaml").read_text()
     settings = yaml.safe_load(config)
     assert settings["dataset_name_or_path"] == "dataset" and settings["report_to"] == "none"
+    assert settings["do_train"] is True and settings["do_eval"] is True
     assert "completion_only_loss" not in settings and settings["learning_rate"] == GOOD_CONFIG["learning_rate"]
     assert "# my settings" in config and "# the usual one" in config, "comments travel"
     manifest = json.loads((project / "submission" / "manifest.json").read_text())
@@ -81,6 +82,29 @@ def test_what_is_written_travels(project, capfd):
     assert not list(project.glob(".*partial"))
 
 
+TRAINED = {"do_train": True, "do_eval": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "travels"),
+    [
+        ({}, {}),
+        ({"do_train": False, "do_eval": None}, {}),
+        ({"packing": ...}, {"packing": True}),
+        ({"packing": False}, {"packing": False}),
+        ({"dataset_mode": ...}, {"dataset_mode": "local"}),
+    ],
+)
+def test_what_the_contracts_trainer_must_be_told_is_written(changes, travels, project):
+    """do_train and do_eval always, packing and dataset_mode where the config leaves them out; ... stands for left out."""
+    settings = yaml.safe_load((project / "sft_config.yaml").read_text()) | changes
+    text = yaml.safe_dump({key: value for key, value in settings.items() if value is not ...})
+    written = yaml.safe_load(writer.adapted(text, set(), writer.set_for_the_way(yaml.safe_load(text))))
+    assert TRAINED.items() | travels.items() <= written.items()
+    for key in ("packing", "dataset_mode"):
+        assert written[key] == travels.get(key, settings[key])
+
+
 def test_a_submission_that_was_changed_afterwards_is_noticed(project, capfd):
     assert main(["submission"]) == 0
     with (project / "submission" / "dataset" / "train.jsonl").open("a") as file:
@@ -92,14 +116,23 @@ def test_a_submission_that_was_changed_afterwards_is_noticed(project, capfd):
     assert "2 to mend, 1 to know" in said and "elsewhere (manifest);" in said
 
 
+def test_what_others_write_has_no_manifest_and_is_no_fault(project, capfd):
+    assert main(["submission"]) == 0
+    (project / "submission" / "manifest.json").unlink()
+    capfd.readouterr()
+    assert main(["submission", "lint"]) == 0
+    said = capfd.readouterr().err
+    assert "there is no manifest" in " ".join(said.split()) and "nothing to mend, 1 to know" in said
+
+
 def test_a_faulty_one_is_not_written_and_everything_is_said_at_once(project, capfd):
     with (project / "sft_config.yaml").open("a") as file:
         file.write("warmup_step: 5\n")
     with (project / "sft_utils.py").open("a") as file:
-        file.write("import torch\n")
+        file.write("import pytest\n")
     assert main(["submission"]) == 1
     said = capfd.readouterr().err
-    assert "unknown-key" in said and "warmup_steps?" in said and "torch" in said
+    assert "unknown-key" in said and "warmup_steps?" in said and "pytest" in said
     assert "error: submission would fail or score less elsewhere (import, unknown-key)" in " ".join(said.split())
     assert {path.name for path in project.iterdir()} >= {"built"} and not (project / "submission").exists()
     assert not (project / "submission.zip").exists() and not list(project.glob(".*partial"))

@@ -1,8 +1,14 @@
 """The archive: the same bytes for the same content, and a malicious one is refused before anything is unpacked."""
 
 import io
+import json
+import os
+import py_compile
 import stat
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -10,6 +16,8 @@ import pytest
 
 from data.submission import archive
 from eval.records import UserError
+
+STOCK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-stock" / "bin" / "python"
 
 
 def entry(name: str, kind: int = stat.S_IFREG, **changes) -> zipfile.ZipInfo:
@@ -141,3 +149,75 @@ def test_random_bytes_end_in_one_sentence(tmp_path):
             archive.extract(path, tmp_path / f"out{cut}")
         except UserError as error:
             assert str(error)
+
+
+def packed(folder: Path, problem: str) -> Path:
+    """A submission's archive; all problems of one length give files of one size."""
+    (folder / "dataset").mkdir(parents=True)
+    for split in ("train", "validation"):
+        (folder / "dataset" / f"{split}.jsonl").write_text(json.dumps({"problem": problem}) + "\n")
+    (folder / "sft_utils.py").write_text(f"problem = {problem!r}\n")
+    archive.pack(folder, folder.with_suffix(".zip"))
+    return folder.with_suffix(".zip")
+
+
+def unzip(path: Path, place: Path) -> None:
+    """Unpacks over what is there, with the entries' times, as the command of that name does."""
+    with zipfile.ZipFile(path) as opened:
+        for info in opened.infolist():
+            written = time.mktime((*info.date_time, 0, 0, -1))
+            os.utime(opened.extract(info, place), (written, written))
+
+
+LOAD = """
+import datasets, sys
+files = {split: f"{sys.argv[1]}/dataset/{split}.jsonl" for split in ("train", "validation")}
+rows = datasets.load_dataset("json", data_files=files)
+print(rows["train"]["problem"][0], rows["validation"]["problem"][0], sep="|")
+"""
+
+
+@pytest.mark.parametrize("python", [sys.executable, str(STOCK_PYTHON)], ids=["current", "stock"])
+def test_a_second_submission_at_the_same_place_is_loaded_not_the_first(python, tmp_path):
+    """`datasets` keeps what it read by path and time; sizes are equal here too."""
+    if not Path(python).is_file():
+        pytest.skip("no .venv-stock: `make rehearse` makes it, then this runs on the contract's own versions")
+    loaded, environment = [], os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_DATASETS_OFFLINE": "1"}
+    for problem in ("first?", "other?"):
+        unzip(packed(tmp_path / problem[:-1], problem), tmp_path / "place")
+        command = [python, "-c", LOAD, str(tmp_path / "place")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        loaded.append(done.stdout.strip())
+    assert loaded == ["first?|first?", "other?|other?"]
+
+
+def test_bytecode_of_an_earlier_submission_is_not_run(tmp_path):
+    """Python compares time and size of a source with those that its bytecode was made from."""
+    for problem in ("first?", "other?"):
+        unzip(packed(tmp_path / problem[:-1], problem), tmp_path / "place")
+        command = [sys.executable, "-c", "import sft_utils; print(sft_utils.problem)"]
+        done = subprocess.run(command, cwd=tmp_path / "place", capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == problem
+        py_compile.compile(str(tmp_path / "place" / "sft_utils.py"))
+
+
+def test_times_are_by_content_valid_and_past(tmp_path):
+    digests = [f"{number:064x}" for number in (*range(2000), archive.TIMES - 1, archive.TIMES * 7 - 1)]
+    times = {archive.time_of(digest) for digest in digests}
+    assert len(times) == len(digests) - 1, "the last two are the same, TIMES apart"
+    assert min(times) == (1980, 1, 1, 0, 0, 0) and max(times) < (2020, 1, 1) < time.gmtime()
+    assert all(second % 2 == 0 for *_, second in times)
+
+
+def test_files_that_we_unpack_have_the_time_of_their_content_whatever_the_archive_says(tmp_path):
+    """An archive of somebody else, with one time for all: that of 1980, as zip files without times have."""
+    for name in ("first", "other"):
+        path = zipped(tmp_path / f"{name}.zip", (entry("dataset/train.jsonl"), name.encode()))
+        archive.extract(path, tmp_path / name)
+    ours = packed(tmp_path / "ours", "first?")
+    archive.extract(ours, tmp_path / "out")
+    unzip(ours, tmp_path / "unzipped")
+    times = [(tmp_path / name / "dataset" / "train.jsonl").stat().st_mtime for name in ("first", "other")]
+    assert times[0] != times[1]
+    both = [(tmp_path / name / "sft_utils.py").stat().st_mtime for name in ("out", "unzipped")]
+    assert both[0] == both[1], "what `unzip` restores is what we set"

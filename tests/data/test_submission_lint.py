@@ -1,6 +1,8 @@
 """Every trap has a seeded fault here, which its check names; a good submission raises none of them."""
 
 import json
+import shutil
+import subprocess
 import types
 from pathlib import Path
 
@@ -8,16 +10,19 @@ import pytest
 import yaml
 
 from data.submission import lint
-from data.submission.checks import behaviour, code, config, files, rows
+from data.submission.checks import behaviour, code, config, files, rows, syntax
 from data.submission.inside import probe
 from eval.records import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+STOCK_PYTHON = ROOT / ".venv-stock" / "bin" / "python"
 
 GOOD_CONFIG = {
     "model_name_or_path": "meta-llama/Llama-3.2-1B",
     "dataset_name_or_path": "dataset",
     "dataset_mode": "local",
+    "do_train": True,
+    "do_eval": True,
     "num_train_epochs": 3,
     "learning_rate": 2.0e-05,
     "lr_scheduler_type": "cosine",
@@ -88,7 +93,22 @@ CONFIG_FAULTS = {
     "packing: 1": ("value-type", True),
     "warmup_steps: 0.03": ("value-type", True),  # a share, to transformers 5 only
     "completion_only_loss: true": ("unknown-key", True),
-    "max_length: 1024": ("unknown-key", True),
+    "max_seq_length: 1024": ("unknown-key", True),
+    "max_length: 1024": ("no-effect", False),
+    "mask_user_turns: true": ("no-effect", False),
+    "_n_gpu: 1": ("unknown-key", True),
+    "wandb_tag: [sft]": ("unknown-key", True),
+    "do_train: false": ("do-train", True),
+    "do_train: null": ("value-type", True),
+    "do_train: 'true'": ("value-type", True),
+    "do_eval: false": ("do-eval", True),
+    "run_name: 20251126": ("value-type", False),
+    "wandb_tags: sft": ("value-type", False),
+    "save_total_limit: 0": ("saving", False),
+    "logging_steps: 0": ("saving", True),
+    "logging_steps: 2.5": ("saving", True),
+    "load_best_model_at_end: true\neval_strategy: steps\neval_steps: 100": ("saving", True),
+    "load_best_model_at_end: true\neval_strategy: steps\neval_steps: 0.04": ("saving", True),
     "lerning_rate: 0.1": ("unknown-key", True),
     "lr_scheduler_type: cosin": ("value-choice", True),
     "optim: muon": ("value-choice", True),
@@ -104,10 +124,14 @@ CONFIG_FAULTS = {
     "save_strategy: best": ("saving", True),
     "load_best_model_at_end: true": ("saving", True),
     "max_steps: 0": ("saving", True),
-    "report_to: wandb": ("report-to", True),
+    "max_steps: '100'": ("value-type", True),
+    "report_to: wandb": ("report-to", False),
+    "report_to: all": ("report-to", False),
+    "report_to: null": ("report-to", False),
     "report_to: [tensorboard, mlflow]": ("report-to", True),
     "report_to: tensorboard": ("report-to", False),
     "push_to_hub: true": ("hub", True),
+    "push_to_hub_model_id: me/mine": ("hub", True),
     "optim: adamw_bnb_8bit": ("package", True),
     "use_liger_kernel: true": ("package", True),
     "deepspeed: ds.json": ("launch", True),
@@ -130,15 +154,109 @@ def test_a_fault_of_the_config_is_named(text, expected, folder):
     assert [(each.check, each.fatal) for each in found] == [expected]
 
 
+# What the parser takes and the trainer does not mind.
+FINE = (
+    "report_to: []",
+    "report_to: [none]",
+    "max_length: 2048",
+    "max_length: null",
+    "hub_model_revision: main",
+    "overwrite_hub_revision: true",
+    "push_to_hub_revision: true",
+    "push_to_hub: false",
+    "hub_model_id: me/mine",
+    "reward_loss_fn: NegLogSigmoid",
+    "neftune_noise_alpha: 5",
+    "benchmarks: []\nquants: [q8]",
+    "wandb_tags: [sft]\nwandb_enabled: true\nwandb_project: p\nwandb_entity: e",
+    "wandb_run_group: g\nwandb_run_id: null",
+    "log_level: passive\noverwrite_output_dir: true\nwarmup_ratio: 0.1",
+    "evaluation_strategy: epoch",
+    "load_best_model_at_end: true\neval_strategy: steps\neval_steps: 0.05",
+)
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_a_key_of_the_contracts_trainer_is_no_fault(text, folder):
+    new = yaml.safe_load(text)
+    good = {name: value for name, value in GOOD_CONFIG.items() if name not in new}
+    assert config.findings(yaml.safe_dump(good) + text + "\n", folder) == []
+
+
+# A key that is left out -> what is said of it.
+LEFT_OUT = {
+    "do_train": ("do-train", True),
+    "do_eval": ("do-eval", True),
+    "packing": ("packing", True),
+    "dataset_mode": ("dataset-mode", True),
+    "learning_rate": ("default", False),
+    "report_to": ("report-to", False),
+}
+
+
+@pytest.mark.parametrize(("key", "expected"), LEFT_OUT.items(), ids=LEFT_OUT)
+def test_a_key_whose_default_there_is_another_is_missed(key, expected, folder):
+    """The trainer over there trains nothing without do_train, packs without packing, and asks the hub without dataset_mode."""
+    found = config.findings(yaml.safe_dump({k: v for k, v in GOOD_CONFIG.items() if k != key}), folder)
+    assert [(each.check, each.fatal) for each in found] == [expected] and f"{key} is left out" in found[0].problem
+
+
+# The stock config: its keys and values.
+STOCK_CONFIG = """
+overwrite_hub_revision: true
+model_name_or_path: meta-llama/Llama-3.2-1B
+dataset_name_or_path: dataset
+dataset_mode: local
+bf16: true
+do_eval: true
+do_train: true
+evaluation_strategy: epoch
+gradient_accumulation_steps: 1
+gradient_checkpointing: true
+gradient_checkpointing_kwargs:
+  use_reentrant: False
+learning_rate: 2.0e-05
+log_level: passive
+logging_steps: 5
+logging_strategy: steps
+lr_scheduler_type: cosine
+max_steps: -1
+num_train_epochs: 3
+output_dir: checkpoints
+hub_model_revision: main
+run_name: llama-sft
+overwrite_output_dir: true
+per_device_eval_batch_size: 8
+per_device_train_batch_size: 4
+push_to_hub: False
+remove_unused_columns: true
+report_to:
+- tensorboard
+- wandb
+save_strategy: "no"
+seed: 42
+wandb_run_group: llama
+wandb_run_id: null
+wandb_tags:
+- sft
+warmup_ratio: 0.1
+"""
+
+
+def test_the_stock_config_lacks_packing_and_nothing_else(folder):
+    found = config.findings(STOCK_CONFIG, folder)
+    assert {(each.check, each.fatal) for each in found} == {
+        ("packing", True),
+        ("report-to", False),
+        ("saving", False),
+    }
+    assert not any(each.fatal for each in config.findings(STOCK_CONFIG + "packing: true\n", folder))
+
+
 @pytest.mark.parametrize("key", ["model_name_or_path", "dataset_name_or_path", "output_dir"])
 def test_a_key_that_the_parser_demands_is_missed(key, folder):
     found = config.findings(yaml.safe_dump({name: value for name, value in GOOD_CONFIG.items() if name != key}), folder)
     assert [(each.check, key in each.problem) for each in found] == [("missing-key", True)]
-
-
-def test_a_config_without_report_to_means_every_service(folder):
-    found = config.findings(yaml.safe_dump({k: v for k, v in GOOD_CONFIG.items() if k != "report_to"}), folder)
-    assert [each.check for each in found] == ["report-to"]
 
 
 def test_hostile_yaml_is_said_not_run(folder):
@@ -149,34 +267,50 @@ def test_hostile_yaml_is_said_not_run(folder):
 
 # Code that is put at the end of the good sft_utils.py -> the check that names it.
 CODE_FAULTS = {
-    "import torch": "import",
+    "import lightning": "import",
+    "import torch": "dependency",
+    "from torch.nn import functional": "dependency",
     "from eval.records import Problem": "import",
     "from .helpers import x": "import",
     "from os.path import *": "import",
-    "import urllib.request": "network",
-    "import socket": "network",
+    "import urllib.request\nx = urllib.request.urlopen(load_datasets)": "network",
+    "import urllib.request as u\nx = u.urlopen": "network",
+    "import socket\nx = socket.create_connection(('example.org', 80))": "network",
+    "from socket import socket as s\nx = s()": "network",
     "x = load_dataset('AI-MO/NuminaMath-CoT')": "network",
     "x = AutoTokenizer.from_pretrained('x', trust_remote_code=True)": "network",
-    "URL = 'https://example.org/rows.jsonl'": "network",
-    "import subprocess": "process",
-    "import ctypes": "process",
-    "import importlib": "dynamic",
+    "URL = 'https://example.org/rows.jsonl'\nx = load_dataset('json', data_files=URL)": "network",
+    "x = load_dataset('json', data_files={'train': ['https://example.org/rows.jsonl']})": "network",
+    "import subprocess\nx = subprocess.run(['ls'])": "process",
+    "import subprocess as sp\ndef f():\n    return sp.check_output('ls')": "process",
+    "from subprocess import Popen\nx = Popen('ls')": "process",
+    "import os\nos.system('ls')": "process",
+    "from os import execv\nexecv('/bin/ls', [])": "process",
+    "import ctypes\nx = ctypes.CDLL('libc.so.6')": "process",
+    "import importlib\nx = importlib.import_module('os')": "dynamic",
+    "import os\nx = getattr(os, 'sys' + 'tem')": "dynamic",
     "x = eval('1')": "dynamic",
     "import os\nx = os.environ['HOME']": "environment",
-    "from os import getenv": "environment",
+    "import os\nx = int(os.environ.get('ROWS', 100))": "environment",
+    "import os\nx = os.environ['HF_HOME']": "environment",
+    "import os as o\nx = dict(o.environ)": "environment",
+    "from os import environ\nx = 'FAST' in environ": "environment",
+    "from os import getenv\nx = getenv('SPLIT', 'train')": "environment",
     "x = Path.home()": "environment",
     "x = Path(__file__).parent": "environment",
     "x = open('cache.json', 'w')": "write",
     "Path('x').write_text('y')": "write",
-    "DATA = '/home/me/data'": "absolute-path",
-    "DATA = '../data'": "outside-path",
+    "x = open('/home/me/data')": "absolute-path",
+    "DATA = '/home/me/data'\nx = load_from_disk(DATA)": "absolute-path",
+    "DATA = '/home/me'\nx = open(f'{DATA}/train.jsonl')": "absolute-path",
+    "DATA = '../data'\nx = Path(DATA) / 'train.jsonl'": "outside-path",
     "import random\nx = random.random()": "random",
     "import tomllib": "newer-name",
     "from datasets import List": "newer-name",
+    "import datasets as d\nx = d.List(d.Value('string'))": "newer-name",
     "from typing import Self": "newer-name",
+    "import typing\nx = typing.Self": "newer-name",
     "x = AutoTokenizer.from_pretrained('x', dtype='auto')": "newer-name",
-    "def f[T](x: T): ...": "syntax",
-    "try: ...\nexcept* ValueError: ...": "syntax",
     "def get_tokenizer(name): ...": "signature",
     "def load_datasets(dataset_name_or_path, split): ...": "signature",
     "def apply_chat_template(example, tok, task): ...": "signature",
@@ -189,7 +323,103 @@ CODE_FAULTS = {
 def test_a_fault_of_the_code_is_named(text, check):
     found = code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n")
     assert {each.check for each in found} == {check}
-    assert all(each.fatal for each in found) == (check not in {"random", "reduction"})
+    assert all(each.fatal for each in found) == (check not in {"random", "reduction", "dependency"})
+
+
+# Code that does nothing beyond its arguments, whatever it imports or mentions.
+CODE_FINE = (
+    "import os, sys, subprocess, multiprocessing, signal, socket, ctypes, importlib, asyncio, urllib.request",
+    "import dataclasses, logging, typing\n@dataclasses.dataclass\nclass Row:\n    text: typing.Optional[str] = None",
+    "from concurrent.futures import ThreadPoolExecutor\nx = list(ThreadPoolExecutor(2).map(str, [1]))",
+    "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)",
+    "import subprocess\ntry:\n    pass\nexcept subprocess.CalledProcessError:\n    pass",
+    "import os\nos.environ['TOKENIZERS_PARALLELISM'] = 'false'",
+    "import os\nos.environ.setdefault('HF_DATASETS_OFFLINE', '1')\nos.environ.update(OMP_NUM_THREADS='1')",
+    "import os\nif 'CUDA_VISIBLE_DEVICES' not in os.environ:\n    os.environ['CUDA_VISIBLE_DEVICES'] = '0'",
+    "from os import environ as e, getenv\nx = e.get('TOKENIZERS_PARALLELISM', 'false')\ny = getenv('HF_HOME', '')",
+    "import os\nx = load_dataset('json', num_proc=os.cpu_count())",
+    "SOURCE = 'https://huggingface.co/datasets/AI-MO/NuminaMath-CoT'",
+    "DATA = '/home/me/data'  # where it was built",
+    "def f():\n    '''https://example.org/paper, and ../notes.'''",
+    "def f():\n    '''/data/rows: what they hold.'''\n    return 'x'.replace('https://', '')",
+    "requests = [1]\nx = max(requests)",
+    "try:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas",
+)
+
+
+@pytest.mark.parametrize("text", CODE_FINE)
+def test_what_does_nothing_is_no_fault(text):
+    assert code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n") == []
+
+
+# Syntax -> whether Python 3.10 reads it; Python 3.12 and newer read all of it.
+SYNTAX = {
+    "x = a[*b]": False,
+    "x = a[(*b,)]": True,
+    "def f(*a: *T): ...": False,
+    "def f[T](x: T): ...": False,
+    "class A[T]: ...": False,
+    "type X = int": False,
+    "try: ...\nexcept* ValueError: ...": False,
+    "with (open('a') as b, open('c') as d): ...": True,
+    "match x:\n    case 1: ...": True,
+    "x = f'{d['k']}'": False,
+    "x = f'{d[\"k\"]}'": True,
+    "x = (f'a'\n  f'{d['k']}')": False,
+    'x = f"{f"{1}"}"': False,
+    "x = f\"{f'{1}'}\"": True,
+    'x = f"""{f"""x"""}"""': False,
+    'x = f"""{d["k"]}"""': True,
+    "x = f'{\"\\n\".join(d)}'": False,
+    "x = f'\\n{d}\\n{{}}'": True,
+    "x = rf'\\d{d}\\d'": True,
+    "x = f'{f\"\\n\"}'": False,
+    "x = f'{\n1}'": False,
+    "x = f'''{\n1\n}'''": True,
+    "x = f'''{\n1 # one\n}'''": False,
+    "x = f'''{1 + \\\n1}'''": False,
+    "x = f'{a!r:{w}}'": True,
+    "x = f'{a:{w:{y}}}'": False,
+    "x = f'it\\'s {d} {{it}}'  # it's": True,
+}
+
+
+@pytest.mark.parametrize(("text", "reads"), SYNTAX.items(), ids=SYNTAX)
+def test_syntax_that_the_contracts_python_cannot_read_is_named(text, reads):
+    found = code.findings((ROOT / "sft_utils.py").read_text() + "\n" + text + "\n")
+    assert {each.check for each in found} == (set() if reads else {"syntax"})
+
+
+OTHER_PYTHONS = [name for name in ("python3.12", "python3.13", "python3.14") if shutil.which(name)]
+
+
+@pytest.mark.parametrize("python", OTHER_PYTHONS or [None])
+def test_a_newer_python_names_the_same_syntax(python):
+    """Python 3.12 reads f-strings that 3.10 does not, so what `ast` says is not enough there."""
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("no newer Python here; the linter runs on any from 3.11")
+    script = "import sys, json; from data.submission.checks import code\n"
+    script += "print(['syntax' in {f.check for f in code.findings(each)} for each in json.loads(sys.argv[1])])"
+    command = [python, "-c", script, json.dumps(list(SYNTAX))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([not reads for reads in SYNTAX.values()])
+
+
+@pytest.mark.skipif(not STOCK_PYTHON.is_file(), reason="no .venv-stock: `make rehearse` makes it")
+def test_the_contracts_python_agrees():
+    wrong = {text: reads for text, reads in SYNTAX.items() if (syntax.ask(STOCK_PYTHON, text) is None) != reads}
+    assert wrong == {}
+    assert syntax.ask(STOCK_PYTHON, "x = 1\nx = a[*b]\n") == (2, "invalid syntax")
+    modules = sorted(code.DEPENDENCIES - {"deepspeed", "flash_attn", "wandb"})
+    script = f"import importlib.util as u; print([m for m in {modules} if not u.find_spec(m)])"
+    done = subprocess.run([STOCK_PYTHON, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", "what is said to be there is there"
+
+
+def test_code_that_is_nested_too_deeply_is_one_sentence():
+    found = code.findings((ROOT / "sft_utils.py").read_text() + "\nx = open(" + "+".join(["'a'"] * 3000) + ")\n")
+    assert [each.check for each in found] == ["syntax"]
 
 
 def test_a_missing_function_is_named():
@@ -213,6 +443,7 @@ def fill(folder: Path, *, train=None, validation=None, **written: str) -> None:
 
 MANY = [row(f"What is 2 + {number}?") for number in range(200)]
 FEW = [row("What is 9 + 9?")]
+NEWER = '{"features": {"messages": {"feature": {"role": {"dtype": "string", "_type": "Value"}}, "_type": "List"}}}'
 FILE_FAULTS = {
     "too many of validation": (lambda f: fill(f, validation=MANY[:101], train=FEW), "counts"),
     "no rows": (lambda f: fill(f, validation=["", ""]), "counts"),
@@ -240,7 +471,9 @@ FILE_FAULTS = {
     "a token": (lambda f: fill(f, **{"sft_config.yaml": "hub_token: hf_" + "a" * 34}), "secret"),
     "a key in a row": (lambda f: fill(f, validation=[row("AKIA" + "A" * 16)]), "secret"),
     "a symlink": (lambda f: (f / "dataset" / "more.jsonl").symlink_to("/etc/passwd"), "symlink"),
-    "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": "{}"}), "stored-features"),
+    "a dataset of newer features": (lambda f: fill(f, **{"dataset/dataset_info.json": NEWER}), "stored-features"),
+    "a stored file that is none": (lambda f: fill(f, **{"dataset/x.arrow": "x"}), "stored-features"),
+    "a description that is none": (lambda f: fill(f, **{"dataset/dataset_info.json": "[1]"}), "stored-features"),
     "another file": (lambda f: fill(f, **{"notes.txt": "x"}), "stray-file"),
 }
 
@@ -377,6 +610,7 @@ RUN_FAULTS = {
     "fewer rows than the file": ({"rows": {"train": 9, "validation": 2}}, {}, "sharding"),
     "another text the second time": ({"same_text_twice": False}, {}, "determinism"),
     "pad is EOS": ({"pad_is_eos": True}, {}, "pad"),
+    "no pad token": ({"pad_unset": True}, {}, "pad"),
     "the network": ({"asked": {"network": ["socket.connect"]}}, {}, "network"),
     "a file outside": ({"asked": {"read": ["/etc/x"]}}, {}, "outside-path"),
     "a failure": ({"stage": "load_datasets", "error": "ValueError: x"}, {}, "runs"),

@@ -37,14 +37,21 @@ def apply_chat_template(example, tokenizer, task):
 """
 
 
-def run(tmp_path: Path, body: str = "pass", timeout_s: float = 60, **environment: str) -> dict:
+def run(
+    tmp_path: Path,
+    body: str = "pass",
+    timeout_s: float = 60,
+    packing: bool = True,
+    code: str = PLAIN,
+    **environment: str,
+) -> dict:
     """What the probe tells of a submission whose load_datasets does `body`."""
     folder = tmp_path / "submission"
     (folder / "dataset").mkdir(parents=True, exist_ok=True)
     turns = [{"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "5"}]
     (folder / "dataset" / "rows.jsonl").write_text((json.dumps({"messages": turns}) + "\n") * 3)
-    (folder / "sft_utils.py").write_text(PLAIN.replace("BODY", body))
-    job = {"dataset": "dataset", "model": str(tmp_path / "model"), "readable": []}
+    (folder / "sft_utils.py").write_text(code.replace("BODY", body))
+    job = {"dataset": "dataset", "model": str(tmp_path / "model"), "readable": [], "packing": packing, "digests": {}}
     return sandbox.start("probe.py", folder, tmp_path / f"work{time.monotonic_ns()}", job, **environment).wait(
         timeout_s
     )
@@ -56,6 +63,18 @@ def test_a_submission_that_minds_its_business_is_told_whole(tmp_path):
     assert told["faults"] == {} and told["same_text_twice"] and not told["pad_is_eos"]
     assert told["asked"] == {"network": [], "process": [], "read": [], "write": []}
     assert told["digests"] == told["again"] and told["tokens"] == {"train": 27, "validation": 9}
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("before", [None, 126])
+def test_the_tokenizer_is_asked_for_as_the_contracts_trainer_does(before, packing, tmp_path):
+    """By keyword, with set_pad_token=packing: what sets the pad token for True only leaves it unset without packing."""
+    code = PLAIN.replace(
+        "return Tokenizer()", "own = Tokenizer(); own.pad_token_id = 95 if set_pad_token else DEFAULT; return own"
+    ).replace("(model_name_or_path, set_pad_token=True)", "(model_name_or_path, *, set_pad_token)")
+    told = run(tmp_path, packing=packing, code=code.replace("DEFAULT", repr(before)))
+    assert told["stage"] == "done"
+    assert (told["pad_unset"], told["pad_is_eos"]) == (not packing and before is None, not packing and before == 126)
 
 
 REACHES = {

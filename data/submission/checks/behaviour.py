@@ -19,9 +19,17 @@ FAULTS = {
     ),
     "bos-missing": ("do not begin with BOS", "add it in the template where the tokenizer does not"),
     "bos-double": ("begin with two BOS", "let the template or the tokenizer add it, not both"),
+    "prompt": (
+        "do not begin with their generation prompt: the model is asked in words that training never shows",
+        'make task="generation" the beginning of task="sft"',
+    ),
     "boundary": (
         "are not begun by their generation prompt, token for token (a space at its end?)",
         'make task="generation" the beginning of task="sft", without a space at its end',
+    ),
+    "turns": (
+        "have a system turn, and their problem is not in the text that is trained on",
+        "take the problem from the user's turn, or drop the system turns",
     ),
     "eos-missing": (
         "do not end in EOS, so without packing the model never learns to stop",
@@ -95,12 +103,11 @@ def repeated(first: dict[str, Any], second: dict[str, Any], lines: dict[str, int
     for split, count in first.get("rows", {}).items():
         if lines.get(split) and count != lines[split]:
             problem = f"load_datasets gives {count:,} rows of {split}, the file has {lines[split]:,}"
-            yield Finding(
-                "sharding", NAME, problem, "the files should hold what is trained on: select when the dataset is built"
-            )
+            fix = "select when the dataset is built, so that the files hold what is trained on"
+            yield Finding("sharding", NAME, problem, fix, False)
     if first.get("same_text_twice") is False:
         problem = "apply_chat_template renders the same row differently the second time"
-        yield Finding("determinism", NAME, problem, "no randomness, no state, and no change of the example's messages")
+        yield Finding("determinism", NAME, problem, "no randomness, and no state")
 
 
 def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Finding]:
@@ -111,18 +118,14 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
             continue
         count, rows = faults[name]["count"], faults[name]["rows"]
         problem = f"{count:,} of {total:,} rows {what}"
-        yield Finding(name, rows[0], problem, fix, not (name == "length" and stand_in))
-    if told.get("pad_is_eos") and not packing:
-        problem = "pad is EOS or missing: without packing the stock collator masks every EOS, and the model never learns to stop"
-        yield Finding(
-            "pad",
-            NAME,
-            problem,
-            "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py",
-        )
-    if str(told.get("prompt_end", "")).endswith((" ", "\t")) and "boundary" not in faults:
+        # A tokenizer that adds no BOS by itself belongs to a model that never saw one.
+        bos_of_its_own = told.get("vocabulary", {}).get("adds_bos", True)
+        known = name == "boundary" or (name == "length" and stand_in) or (name == "bos-missing" and not bos_of_its_own)
+        yield Finding("boundary" if name == "prompt" else name, rows[0], problem, fix, not known)
+    yield from pad(told, packing)
+    if str(told.get("prompt_end", "")).endswith((" ", "\t")) and not faults.keys() & {"boundary", "prompt"}:
         problem = "the generation prompt ends in a space, a token that training may not show there"
-        yield Finding("boundary", NAME, problem, "end the prompt at its last letter")
+        yield Finding("boundary", NAME, problem, "end the prompt at its last letter", False)
     if packing and told.get("faults") is not None and "eos-missing" not in faults and told.get("stage") == "done":
         problem = "packing of the stock trainer appends an EOS to each example, so each has two"
         yield Finding(
@@ -141,3 +144,17 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
             problem,
             "more rows of validation (100 are allowed), or packing: false",
         )
+
+
+def pad(told: dict[str, Any], packing: bool) -> Iterator[Finding]:
+    """The pad token of the tokenizer that the contract's trainer gets: it passes set_pad_token=packing."""
+    fix = "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py"
+    if told.get("pad_unset"):
+        problem = (
+            f"the pad token is unset after get_tokenizer(…, set_pad_token={packing}): the contract's trainer passes "
+        )
+        problem += "set_pad_token=packing, and its collator raises without a pad token"
+        yield Finding("pad", NAME, problem, f"{fix}, whatever set_pad_token says")
+    if told.get("pad_is_eos") and not packing:
+        problem = "pad is EOS: without packing the stock collator masks every EOS, and the model never learns to stop"
+        yield Finding("pad", NAME, problem, fix)

@@ -1,19 +1,27 @@
-"""sft_utils.py, read but never run: what it imports, and what it asks of a machine that it will not meet."""
+"""sft_utils.py, read but never run: what it imports and calls, and whether others can call it.
+
+What it reaches for beyond its arguments is in `uses.py`, what Python 3.10 cannot read in `syntax.py`.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+import tokenize
 from collections.abc import Iterator
 
+from data.submission.checks import syntax, uses
 from data.submission.checks.findings import Finding, shown
+from data.submission.checks.uses import Fault, Resolve
 
 NAME = "sft_utils.py"
 TRAVELS = {"datasets", "transformers"}
-
-NETWORK = {"socket", "ssl", "http", "ftplib", "smtplib", "poplib", "imaplib", "telnetlib", "xmlrpc", "asyncio"}
-PROCESSES = {"subprocess", "multiprocessing", "concurrent", "pty", "signal", "ctypes"}
+# There too, because the contract's versions name them or depend on them; the contract promises the two above only.
+DEPENDENCIES = {"torch", "numpy", "accelerate", "trl", "huggingface_hub", "tokenizers", "safetensors", "pyarrow"}
+DEPENDENCIES |= {"pandas", "jinja2", "regex", "tqdm", "yaml", "requests", "packaging", "filelock", "fsspec", "dill"}
+DEPENDENCIES |= {"multiprocess", "xxhash", "aiohttp", "psutil", "sympy", "mpmath", "networkx", "markupsafe", "rich"}
+DEPENDENCIES |= {"dateutil", "pytz", "six", "typing_extensions", "tyro", "deepspeed", "flash_attn", "wandb"}
 # Of the standard library, but not of Python 3.10's.
 NEWER_MODULES = {"tomllib", "compression", "annotationlib"}
 NEWER_NAMES = {
@@ -34,7 +42,6 @@ NEWER_NAMES = {
     ("datasets", "Json"),
     ("transformers", "TokenizersBackend"),
 }
-MACHINE = {"os.environ", "os.getenv", "os.getcwd", "os.getlogin", "os.uname", "os.cpu_count", "socket.gethostname"}
 # Calls that run text, or hide what is run.
 DYNAMIC = {"eval", "exec", "compile", "__import__", "globals", "breakpoint", "input"}
 REDUCES = {"select", "shard", "take", "head", "sample", "train_test_split", "filter", "skip", "sort", "select_columns"}
@@ -47,41 +54,73 @@ SIGNATURES = {
 
 # Whether these matter is seen when the functions are run: other counts than the files', another result the second time.
 SEEN_WHEN_RUN = {"reduction", "random"}
-
-Fault = tuple[str, int, str, str]
+TO_KNOW = SEEN_WHEN_RUN | {"dependency"}
 
 
 def findings(text: str) -> list[Finding]:
     """What reading the file finds, in the order of its lines; each problem of a line once."""
     try:
-        tree = ast.parse(text, feature_version=(3, 10))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        tree = ast.parse(text, feature_version=syntax.VERSION)
+        newer = syntax.newer(text, tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         line = getattr(error, "lineno", None) or 1
-        problem = f"Python 3.10 cannot read this: {getattr(error, 'msg', type(error).__name__)}"
-        return [Finding("syntax", f"{NAME}:{line}", problem, "mend it, without syntax newer than Python 3.10")]
-    walkers = (imports, environment, calls, literals, reductions, signatures)
-    found = {fault: None for walk in walkers for fault in walk(tree)}
+        return [unreadable(line, getattr(error, "msg", type(error).__name__))]
+    if newer:
+        return [unreadable(*place) for place in newer]
+    try:
+        return of_tree(tree)
+    except RecursionError:
+        return [Finding("syntax", NAME, "expressions are nested too deeply to be looked at", "write it simpler")]
+
+
+def of_tree(tree: ast.Module) -> list[Finding]:
+    """What is found in code that Python 3.10 reads."""
+    resolve = resolver(tree)
+    found = dict.fromkeys((*imports(tree), *uses.faults(tree, resolve), *newer_attributes(tree, resolve)))
+    found |= dict.fromkeys((*calls(tree), *reductions(tree), *signatures(tree)))
     return [
-        Finding(check, f"{NAME}:{line}", problem, fix, check not in SEEN_WHEN_RUN)
+        Finding(check, f"{NAME}:{line}", problem, fix, check not in TO_KNOW)
         for check, line, problem, fix in sorted(found, key=lambda fault: fault[1])
     ]
 
 
+def unreadable(line: int, what: str) -> Finding:
+    problem = f"Python 3.10 cannot read this: {what}"
+    return Finding("syntax", f"{NAME}:{line}", problem, "mend it, without syntax newer than Python 3.10")
+
+
+def resolver(tree: ast.Module) -> Resolve:
+    """A function that gives a name in full, as it was imported: `sp.run` is "subprocess.run"."""
+    full: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            full |= {each.asname or each.name.split(".")[0]: _bound(each) for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            full |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+
+    def resolve(node: ast.AST) -> str:
+        first, dot, rest = dotted(node).partition(".")
+        return full.get(first, f"<here>.{first}") + dot + rest
+
+    return resolve
+
+
+def _bound(alias: ast.alias) -> str:
+    return alias.name if alias.asname else alias.name.split(".")[0]
+
+
 def imports(tree: ast.Module) -> Iterator[Fault]:
+    optional = {each for node in ast.walk(tree) for each in _guarded(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
-            yield (
-                "import",
-                node.lineno,
-                "a relative import needs a package that does not travel",
-                "put the code in this file",
-            )
+            problem = "a relative import needs a package that does not travel"
+            yield "import", node.lineno, problem, "put the code in this file"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            for name in names:
+            for name in names if node not in optional else ():
                 yield from import_fault(name, node.lineno)
             if isinstance(node, ast.ImportFrom):
-                for alias in node.names:
+                for alias in node.names if node not in optional else ():
                     if (node.module, alias.name) in NEWER_NAMES:
                         problem = f"{node.module}.{alias.name} is newer than the stock versions"
                         yield "newer-name", node.lineno, problem, "write it without"
@@ -89,31 +128,36 @@ def imports(tree: ast.Module) -> Iterator[Fault]:
                         yield "import", node.lineno, f"`from {node.module} import *` hides what is used", "name it"
 
 
+def _guarded(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below an `if TYPE_CHECKING`, or a `try` that goes on without an import."""
+    body: list[ast.stmt] = []
+    if isinstance(node, ast.If) and dotted(node.test).endswith("TYPE_CHECKING"):
+        body = node.body
+    elif isinstance(node, ast.Try):
+        caught = {dotted(each) for handler in node.handlers for each in ast.walk(handler.type or ast.Name("Exception"))}
+        body = node.body if caught & {"ImportError", "ModuleNotFoundError", "Exception"} else []
+    for statement in body:
+        yield from ast.walk(statement)
+
+
 def import_fault(name: str, line: int) -> Iterator[Fault]:
     top = name.split(".")[0]
     if top in NEWER_MODULES:
         yield "newer-name", line, f"{name} is not in Python 3.10", "write it without"
-    elif top in NETWORK or name == "urllib.request":
-        yield "network", line, f"{name} uses the network", "ship the rows in the dataset's folder"
-    elif top in PROCESSES:
-        yield "process", line, f"{name} reaches beyond this process", "write it without"
-    elif top == "importlib":
-        yield "dynamic", line, "importlib hides what is imported", "import by name"
+    elif top in DEPENDENCIES:
+        problem = f"{name} is there with the contract's versions, which promise datasets and transformers only"
+        yield "dependency", line, problem, "keep it where you need it"
     elif top not in TRAVELS and top not in sys.stdlib_module_names:
         problem = f"{name} does not travel: the standard library, datasets and transformers are all there is"
         yield "import", line, problem, "put the code in this file, or write it without"
 
 
-def environment(tree: ast.Module) -> Iterator[Fault]:
-    fix = "write the value here, or take it from the argument"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (dotted(node) in MACHINE or dotted(node).endswith((".home", ".cwd"))):
-            yield "environment", node.lineno, f"{dotted(node)} differs from machine to machine", fix
-        elif isinstance(node, ast.ImportFrom) and {f"{node.module}.{alias.name}" for alias in node.names} & MACHINE:
-            yield "environment", node.lineno, f"what {node.module} says differs from machine to machine", fix
-        elif isinstance(node, ast.Name) and node.id == "__file__":
-            problem = "__file__ says where this file lies, which another trainer decides"
-            yield "environment", node.lineno, problem, "take paths from dataset_name_or_path"
+def newer_attributes(tree: ast.Module, resolve: Resolve) -> Iterator[Fault]:
+    """`typing.Self` and its like, by the module that was imported."""
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.Attribute)):
+        module, _, last = resolve(node).rpartition(".")
+        if (module, last) in NEWER_NAMES:
+            yield "newer-name", node.lineno, f"{module}.{last} is newer than the stock versions", "write it without"
 
 
 def calls(tree: ast.Module) -> Iterator[Fault]:
@@ -130,12 +174,7 @@ def calls(tree: ast.Module) -> Iterator[Fault]:
             yield "write", node.lineno, f"{name}(…) writes a file", "a submission only reads"
         if name.endswith("load_dataset") and node.args and is_hub_id(node.args[0]):
             source = shown(ast.literal_eval(node.args[0]))
-            yield (
-                "network",
-                node.lineno,
-                f"load_dataset({source}) asks the hub",
-                "ship the rows in the dataset's folder",
-            )
+            yield "network", node.lineno, f"load_dataset({source}) asks the hub", uses.SHIP
         if name.endswith(".shuffle") and "seed" not in keywords and not node.args:
             yield "random", node.lineno, f"{name}() shuffles anew each time", "give it a seed, or leave it out"
         if name.split(".")[0] in RANDOM and not (name.endswith((".seed", ".Random")) and node.args):
@@ -147,24 +186,6 @@ def calls(tree: ast.Module) -> Iterator[Fault]:
                 "from_pretrained(dtype=…) is newer than the stock versions",
                 "torch_dtype=…",
             )
-
-
-def literals(tree: ast.Module) -> Iterator[Fault]:
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
-            continue
-        text = node.value
-        if re.match(r"(/(home|root|data|mnt|tmp|work|users|Users|scratch|opt|var)/\S|~/|[A-Za-z]:\\)", text):
-            yield (
-                "absolute-path",
-                node.lineno,
-                f"{shown(text)} exists on this machine only",
-                "take it from the argument",
-            )
-        elif text.startswith("../") or "/../" in text:
-            yield "outside-path", node.lineno, f"{shown(text)} leaves the submission", "write a path without `..`"
-        elif re.match(r"(https?|s3|gs|hf|ftp)://", text):
-            yield "network", node.lineno, f"{shown(text)} is an address", "ship the rows in the dataset's folder"
 
 
 def reductions(tree: ast.Module) -> Iterator[Fault]:

@@ -1,6 +1,8 @@
-"""The config as the contract's stock parser reads it: HfArgumentParser over transformers 4.48.1's TrainingArguments.
+"""The config as the contract's stock parser reads it: one dataclass over transformers 4.48.1's TrainingArguments.
 
 `stock_keys.json` holds that version's keys with types, choices and defaults; a test compares it with the real thing.
+`contract.py` has the keys and defaults that the contract adds. The parser itself looks at no type and no range: a value of
+the wrong type fails later, or means something else ("false" is true).
 """
 
 from __future__ import annotations
@@ -13,19 +15,17 @@ from typing import Any
 
 import yaml
 
+from data.submission.checks import contract
 from data.submission.checks.findings import Finding, shown
 
 NAME = "sft_config.yaml"
 PATHS = ("dataset_name_or_path", "model_name_or_path", "output_dir", "logging_dir")
-CONTRACT: dict[str, dict[str, Any]] = {
-    "model_name_or_path": {"types": ["str"]},
-    "dataset_name_or_path": {"types": ["str"]},
-    "dataset_mode": {"types": ["str"], "choices": ["local", "online"]},
-    "packing": {"types": ["bool"]},
-}
+CONTRACT = contract.KEYS
 STOCK: dict[str, dict[str, Any]] = (
     json.loads((Path(__file__).parent.parent / "stock_keys.json").read_text(encoding="utf-8")) | CONTRACT
 )
+for _key, _default in contract.DEFAULTS.items():
+    STOCK[_key] = STOCK[_key] | {"default": _default}
 REQUIRED = ("model_name_or_path", "dataset_name_or_path", "output_dir")
 TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
@@ -41,7 +41,6 @@ TYPES: dict[str, tuple[type, ...]] = {
 NEWER = {
     "completion_only_loss": "the stock trainer learns on the whole text",
     "assistant_only_loss": "the stock trainer learns on the whole text",
-    "max_length": "the stock trainer always cuts at 2,048 tokens",
     "max_seq_length": "the stock trainer always cuts at 2,048 tokens",
     "packing_strategy": "the stock trainer cuts a stream of examples into blocks",
     "padding_free": "the stock trainer pads",
@@ -67,9 +66,8 @@ NEWER = {
 NEWER |= dict.fromkeys(
     ("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"), "the stock trainer trains all weights"
 )
-# Services that ask for a login, or raise where their package is missing.
+# Services that raise where their package is missing; wandb's is there, the contract's trainer imports it.
 SERVICES = (
-    "wandb",
     "mlflow",
     "comet_ml",
     "neptune",
@@ -127,8 +125,9 @@ def findings(text: str, folder: Path) -> list[Finding]:
             say("missing-key", key, f"{key} is missing, and the stock parser demands it", f"add a line `{key}: …`")
     for key, value in settings.items():
         for check, problem, fix in (*key_faults(key, value), *path_faults(key, value, folder)):
-            say(check, key, problem, fix)
-    for check, key, problem, fix, fatal in (*saving(settings), *services(settings), *odd(settings)):
+            say(check, key, problem, fix, not (check == "value-type" and key in contract.LABELS))
+    whole = (contract.findings, saving, services, odd)
+    for check, key, problem, fix, fatal in (fault for look in whole for fault in look(settings)):
         say(check, key, problem, fix, fatal)
     return sorted(found, key=lambda finding: lines.get(finding.problem.split()[0], 0))
 
@@ -189,10 +188,10 @@ def path_faults(key: str, value: Any, folder: Path) -> Iterator[tuple[str, str, 
         yield "absolute-path", f"{key} is {shown(value)}, which exists on this machine only", "write a relative path"
     elif ".." in path.parts:
         yield "outside-path", f"{key} is {shown(value)}, which leaves the submission", "write a path without `..`"
-    elif key == "dataset_name_or_path" and not (folder / value).is_dir():
+    elif key == "dataset_name_or_path" and not (folder / value).exists():
         yield (
             "dataset-path",
-            f"there is no folder {shown(value)} in the submission",
+            f"there is no {shown(value)} in the submission",
             "name the folder that travels: dataset",
         )
     elif key == "output_dir" and path.parts[:1] != ("checkpoints",):
@@ -203,46 +202,75 @@ def path_faults(key: str, value: Any, folder: Path) -> Iterator[tuple[str, str, 
         )
 
 
-def saving(settings: dict[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Settings under which no model is left at the end, or the stock parser raises."""
-    strategy = settings.get("save_strategy", "steps")
-    evaluates = settings.get("eval_strategy", settings.get("evaluation_strategy", "no"))
-    if strategy in ("no", False):
-        problem = "save_strategy is no: what is kept is what the trainer writes at its end, if it does"
-        yield "saving", "save_strategy", problem, "save_strategy: steps, or epoch", False
+def saving(settings: dict[str, Any]) -> Iterator[contract.Fault]:
+    """Settings under which the stock parser raises, or fewer models are kept than the author may expect."""
+    strategy = value_of(settings, "save_strategy")
+    if strategy == "no":
+        problem = "save_strategy is no: the trainer keeps the model of the last step, and no checkpoint before it"
+        yield "saving", "save_strategy", problem, "save_strategy: steps, or epoch, where you want to choose one", False
     if strategy == "best" and not settings.get("metric_for_best_model"):
-        problem = "save_strategy is best without metric_for_best_model: nothing is saved"
+        problem = "save_strategy is best without metric_for_best_model: the trainer raises"
         yield "saving", "save_strategy", problem, "save_strategy: steps", True
-    if settings.get("load_best_model_at_end") and strategy != evaluates:
+    if settings.get("load_best_model_at_end") and strategy != "best":
+        yield from best_at_end(settings)
+    limit = settings.get("save_total_limit")
+    if isinstance(limit, int) and limit < 1:
+        yield "saving", "save_total_limit", f"save_total_limit is {limit}, which means no limit", "leave it out", False
+    if settings.get("max_steps", -1) == 0:
+        yield "saving", "max_steps", "max_steps is 0", "leave it out, or write the number of steps", True
+    every = value_of(settings, "logging_steps")
+    usable = isinstance(every, int | float) and (0 < every < 1 or (every >= 1 and every == int(every)))
+    if value_of(settings, "logging_strategy") == "steps" and not usable:
+        problem = f"logging_steps is {shown(every)}: the parser raises"
+        yield "saving", "logging_steps", problem, "a whole number of steps, or a share below 1", True
+
+
+def best_at_end(settings: dict[str, Any]) -> Iterator[contract.Fault]:
+    """load_best_model_at_end: the parser raises unless saving and evaluating go together."""
+    strategy, evaluates = value_of(settings, "save_strategy"), evaluation_strategy(settings)
+    problem = ""
+    if strategy != evaluates:
         problem = (
             f"load_best_model_at_end with save_strategy {strategy} and eval_strategy {evaluates}: the parser raises"
         )
-        yield "saving", "load_best_model_at_end", problem, "make both the same, or leave it out", True
-    limit = settings.get("save_total_limit")
-    if isinstance(limit, int) and limit < 1:
-        yield "saving", "save_total_limit", f"save_total_limit is {limit}", "leave it out, or write 1 or more", True
-    if settings.get("max_steps", -1) == 0:
-        yield "saving", "max_steps", "max_steps is 0", "leave it out, or write the number of steps", True
+    elif strategy == "steps":
+        save = value_of(settings, "save_steps")
+        every = settings.get("eval_steps") or value_of(settings, "logging_steps")
+        numbers = all(isinstance(steps, int | float) and steps > 0 for steps in (save, every))
+        if numbers and ((save < 1) != (every < 1) or round(save * 1_000_000) % round(every * 1_000_000)):
+            problem = f"load_best_model_at_end with save_steps {save} and eval_steps {every}: the parser raises"
+    if problem:
+        fix = "strategies alike, and save_steps a multiple of eval_steps; or leave it out"
+        yield "saving", "load_best_model_at_end", problem, fix, True
 
 
-def services(settings: dict[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Reporting and uploading: what blocks or raises on a machine without accounts."""
-    told = settings.get("report_to", "all")
-    named = [told] if isinstance(told, str) else list(told or ["all"])
-    blocking = [str(name) for name in named if name in SERVICES or name == "all"]
-    if blocking:
-        problem = f"report_to is {'left out, which means all' if 'report_to' not in settings else ', '.join(blocking)}"
-        problem += ": a service may wait for a login or raise where its package is missing"
+def value_of(settings: dict[str, Any], key: str) -> Any:
+    """The value in the config, or the contract's default."""
+    return settings.get(key, STOCK[key].get("default"))
+
+
+def evaluation_strategy(settings: dict[str, Any]) -> Any:
+    """When the trainer evaluates; the old name wins where both are there."""
+    return settings.get("evaluation_strategy") or value_of(settings, "eval_strategy")
+
+
+def services(settings: dict[str, Any]) -> Iterator[contract.Fault]:
+    """Reporting and uploading: what may wait, raise or upload on somebody else's machine."""
+    told = settings.get("report_to")
+    named = [str(name) for name in (told if isinstance(told, list) else [told or "all"])]
+    if missing := [name for name in named if name in SERVICES]:
+        problem = f"report_to is {', '.join(missing)}, which raises where that package is missing"
         yield "report-to", "report_to", problem, "report_to: none", True
-    elif "tensorboard" in named:
-        problem = "report_to is tensorboard, which raises where that package is missing; the contract's versions do not name it"
+    elif waiting := [name for name in named if name in ("all", "wandb", "tensorboard")]:
+        said = "left out, which means all that is installed" if told is None else ", ".join(waiting)
+        problem = f"report_to is {said}: wandb may wait for a login, tensorboard raises where its package is missing"
         yield "report-to", "report_to", problem, "report_to: none", False
-    for key in ("push_to_hub", "hub_token", "push_to_hub_token", "hub_model_id", "hub_always_push"):
+    for key in ("push_to_hub", "push_to_hub_model_id"):
         if settings.get(key):
-            yield "hub", key, f"{key} makes training upload, with an account that is not there", "leave it out", True
+            yield "hub", key, f"{key} asks the hub, with an account that is not there", "leave it out", True
 
 
-def odd(settings: dict[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
+def odd(settings: dict[str, Any]) -> Iterator[contract.Fault]:
     """Keys that work here and fail or mean something else there."""
     optimizer = str(settings.get("optim", ""))
     package = next((name for part, name in PACKAGES.items() if part in optimizer), None)
@@ -257,13 +285,14 @@ def odd(settings: dict[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
     if settings.get("resume_from_checkpoint"):
         problem = "resume_from_checkpoint names a checkpoint that does not travel"
         yield "resume", "resume_from_checkpoint", problem, "leave it out", True
-    if settings.get("dataset_mode", "local") == "online":
+    if settings.get("dataset_mode") == "online":
         problem = "dataset_mode is online: the hub's rows are trained on, not those that travel"
         yield "dataset-mode", "dataset_mode", problem, "dataset_mode: local", True
     if settings.get("remove_unused_columns") is False:
         problem = "remove_unused_columns is false: the stock collator gets texts and raises"
         yield "columns", "remove_unused_columns", problem, "leave it out", True
-    if settings.get("max_steps", -1) and settings.get("max_steps", -1) > 0 and "num_train_epochs" in settings:
+    steps = settings.get("max_steps")
+    if isinstance(steps, int) and steps > 0 and "num_train_epochs" in settings:
         problem = "max_steps and num_train_epochs are both there; max_steps wins"
         yield "steps", "max_steps", problem, "keep one of the two", False
     if settings.get("packing") is True:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from data.submission.checks import stored
 from data.submission.checks.findings import Finding
 
 NEEDED = ("sft_config.yaml", "sft_utils.py")
@@ -14,7 +15,9 @@ SPLITS = ("train", "validation")
 KNOWN = {"sft_config.yaml", "sft_utils.py", "manifest.json", "README.md"}
 TEXT_BYTES = 1_000_000  # of the config and of sft_utils.py: nobody writes more by hand
 LINE_BYTES = 10_000_000
-STORED = ("*.arrow", "*.parquet", "dataset_info.json", "dataset_dict.json", "state.json")
+STORED = ("*.arrow", "*.parquet", stored.INFO, stored.SPLITS, stored.STATE)
+# What load_datasets may read, inside the dataset's folder.
+DATA = (*STORED, "*.jsonl", "*.json", "*.csv", "*.tsv", "*.txt", "*.gz", "*.zst", "*.bz2", "*.xz", "*.yaml")
 
 # What no submission should give away; the forms are those that the services document.
 SECRETS = {
@@ -47,29 +50,58 @@ MARKS += (b"passw", b"api_key", b"secret_key", b"auth_token")
 
 def findings(folder: Path, dataset: str) -> list[Finding]:
     """What is wrong with the files as such; `dataset` is the dataset's folder as the config names it."""
-    return [*missing(folder, dataset), *strays(folder, dataset), *secrets(folder)]
+    return [
+        *missing(folder, dataset),
+        *incomplete(folder, dataset),
+        *strays(folder, dataset),
+        *secrets(folder),
+    ]
 
 
 def missing(folder: Path, dataset: str) -> Iterator[Finding]:
-    for name in (*NEEDED, *(f"{dataset}/{split}.jsonl" for split in SPLITS)):
+    """The two files, and a dataset without any file that could hold rows."""
+    for name in NEEDED:
         path = folder / name
-        if not path.is_file() or path.is_symlink():
-            yield Finding(
-                "file", name, "this file is missing", "a submission is the two files and the dataset's folder"
-            )
-        elif not path.stat().st_size:
-            yield Finding("file", name, "this file is empty", "write it anew")
-        elif name in NEEDED and path.stat().st_size > TEXT_BYTES:
-            yield Finding(
-                "file",
-                name,
-                f"this file has {path.stat().st_size:,} bytes",
-                f"at most {TEXT_BYTES:,}: data belongs in the dataset",
-            )
+        yield from absent(folder, name)
+        if path.is_file() and not path.is_symlink() and path.stat().st_size > TEXT_BYTES:
+            problem = f"this file has {path.stat().st_size:,} bytes"
+            yield Finding("file", name, problem, f"at most {TEXT_BYTES:,}: data belongs in the dataset")
+    if not any(data_files(folder, dataset)):
+        for split in SPLITS:
+            yield from absent(folder, f"{dataset}/{split}.jsonl")
+
+
+def incomplete(folder: Path, dataset: str) -> Iterator[Finding]:
+    """train.jsonl or validation.jsonl missing beside other files: load_datasets may read those, which is seen when it is
+    run."""
+    if any(data_files(folder, dataset)) and not (folder / dataset).is_file():
+        for split in SPLITS:
+            yield from absent(folder, f"{dataset}/{split}.jsonl")
+
+
+def absent(folder: Path, name: str) -> Iterator[Finding]:
+    path = folder / name
+    if not path.is_file() or path.is_symlink():
+        yield Finding("file", name, "this file is missing", "a submission is the two files and the dataset's folder")
+    elif not path.stat().st_size:
+        yield Finding("file", name, "this file is empty", "write it anew")
+
+
+def data_files(folder: Path, dataset: str) -> Iterator[Path]:
+    """The files of the dataset that may hold rows."""
+    place = folder / dataset
+    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        if path.is_file() and not path.is_symlink() and path.name not in KNOWN and is_data(path):
+            yield path
+
+
+def is_data(path: Path) -> bool:
+    return any(path.match(pattern) for pattern in DATA)
 
 
 def strays(folder: Path, dataset: str) -> Iterator[Finding]:
-    rows = {f"{dataset}/{split}.jsonl" for split in SPLITS} | {f"{dataset}/manifest.json", f"{dataset}/README.md"}
+    rows = {path.relative_to(folder).as_posix() for path in data_files(folder, dataset)}
+    rows |= {f"{dataset}/manifest.json", f"{dataset}/README.md"}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
@@ -78,10 +110,7 @@ def strays(folder: Path, dataset: str) -> Iterator[Finding]:
         elif not path.is_file() and not path.is_dir():
             yield Finding("special-file", name, "neither a file nor a folder", "remove it")
         elif path.is_file() and any(path.match(pattern) for pattern in STORED):
-            problem = (
-                "written by `save_to_disk` or as parquet; the stock `datasets` cannot read features of newer versions"
-            )
-            yield Finding("stored-features", name, problem, "JSON Lines: train.jsonl and validation.jsonl")
+            yield from stored.findings(path, name)
         elif path.is_file() and name not in KNOWN | rows:
             yield Finding("stray-file", name, "nothing reads this file", "leave it out", False)
 

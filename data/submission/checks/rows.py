@@ -1,5 +1,8 @@
-"""The dataset's files line by line, before any library reads them: what the stock `datasets` would stumble over, and
-what the contract or the grader would not take."""
+"""The rows: of the dataset's files line by line, before any library reads them, and as load_datasets gives them.
+
+Files are looked at for what the stock `datasets` would stumble over, rows for what the contract or the grader would not
+take. Where load_datasets gives the rows that the files hold, the files' lines are those rows.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 from data.decontaminate import Index
 from data.placeholders import is_never_an_answer
 from data.submission.checks.findings import Finding, shown
+from data.submission.inside.probe import is_conversation, turns_of
 from graders import extract_boxed
 
 MAX_ROWS = {"train": 100_000, "validation": 100}  # the contract's
@@ -26,20 +30,30 @@ SHOWN = 3
 
 @dataclass
 class Seen:
-    """What one pass over a file gathers: fault -> line numbers, column -> types, hashes of the problems.
+    """What one pass over rows gathers: fault -> line numbers, column -> types, hashes of the problems.
 
-    `leaks` are the benchmark problems that rows give away: (benchmark, id) -> whether word for word.
+    `bare` are lines without `messages`, which load_datasets may convert. `leaks` are the benchmark problems that rows give
+    away: (benchmark, id) -> whether word for word. `where` and `unit` say what the numbers count.
     """
 
+    where: str = ""
+    unit: str = "line"
     rows: int = 0
     lines: int = 0
+    bare: list[int] = field(default_factory=list)
     faults: dict[str, list[int]] = field(default_factory=dict)
     types: dict[str, Counter[str]] = field(default_factory=dict)
     problems: Counter[bytes] = field(default_factory=Counter)
     leaks: dict[tuple[str, str], bool] = field(default_factory=dict)
+    turns: Any = field(default_factory=hashlib.sha256)
 
     def fault(self, name: str, line: int) -> None:
         self.faults.setdefault(name, []).append(line)
+
+    @property
+    def converted(self) -> bool:
+        """Whether no row is of the contract's form: what is trained on is what load_datasets makes of them."""
+        return len(self.bare) == self.rows > 0
 
 
 FAULTS = {
@@ -51,31 +65,71 @@ FAULTS = {
     "box": ("no closed last \\boxed{} in the solution; the grader reads nothing else", "add it or drop them"),
     "placeholder": ("a box that holds `proof`, `not found` or the like, which is no answer", "drop them"),
 }
+OF_FILES = ("line", "line-size", "not-a-number", "surrogate")
 
 
 def findings(
     folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Index | None = None
 ) -> list[Finding]:
-    """What is wrong with train.jsonl and validation.jsonl in `folder`; missing files are another check's.
+    """What is wrong with train.jsonl and validation.jsonl in `folder`, and with the rows in them; missing files are another
+    check's.
 
     `tests` holds the problems of benchmarks: training on those makes every figure worthless.
     """
+    seen = read_all(folder, advance, tests)
+    return [*of_files(seen), *of_rows(seen, tests)]
+
+
+def read_all(
+    folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Index | None = None
+) -> dict[str, Seen]:
+    """Split -> what its file in `folder` holds; splits without a file are left out."""
     paths = {split: folder / f"{split}.jsonl" for split in MAX_ROWS if (folder / f"{split}.jsonl").is_file()}
     seen: dict[str, Seen] = {}
     for split, path in paths.items():
         before = sum(part.lines for part in seen.values())
         seen[split] = read(path, partial(_onwards, advance, before), tests if split == "train" else None)
-    found = [
-        finding for split, part in seen.items() for finding in of_split(f"{folder.name}/{split}.jsonl", split, part)
-    ]
+        seen[split].where = f"{folder.name}/{split}.jsonl"
+    return seen
+
+
+def read_returned(
+    folder: Path, files: dict[str, Seen], told: dict[str, Any], tests: Index | None = None
+) -> dict[str, Seen]:
+    """Split -> the rows that load_datasets gave, which the probe wrote into `folder` where the files hold others.
+
+    Where it was not run, or failed, the files' lines stand in, unless they are for load_datasets to convert.
+    """
+    returned = read_all(folder, tests=tests) if folder.is_dir() else {}
+    for split, part in returned.items():
+        part.where, part.unit = f"load_datasets: {split}", "row"
+    same = {split: part for split, part in files.items() if split not in returned and not part.converted}
+    return {split: part for split, part in (same | returned).items() if part.rows or split not in told.get("rows", {})}
+
+
+def digests(seen: dict[str, Seen]) -> dict[str, str]:
+    """Split -> the digest of its rows' turns, as the probe makes it."""
+    return {split: part.turns.hexdigest() for split, part in seen.items()}
+
+
+def of_files(seen: dict[str, Seen]) -> Iterator[Finding]:
+    """What the stock `datasets` would stumble over."""
+    for part in seen.values():
+        yield from of_lines(part, OF_FILES)
+        yield from of_columns(part)
+
+
+def of_rows(seen: dict[str, Seen], tests: Index | None = None) -> Iterator[Finding]:
+    """What the contract or the grader would not take."""
+    for split, part in seen.items():
+        yield from of_split(split, part)
     if len(seen) == 2:
         shared = seen["train"].problems.keys() & seen["validation"].problems.keys()
         if shared:
             problem = f"{len(shared):,} problems of validation are in train too, so its loss says nothing"
-            found.append(Finding("leak", f"{folder.name}/validation.jsonl", problem, "drop them from train"))
+            yield Finding("leak", seen["validation"].where, problem, "drop them from train")
     if tests and "train" in seen:
-        found += _leaks(f"{folder.name}/train.jsonl", seen["train"].leaks, tests)
-    return found
+        yield from _leaks(seen["train"].where, seen["train"].leaks, tests)
 
 
 def _leaks(where: str, leaks: Mapping[tuple[str, str], bool], tests: Index) -> Iterator[Finding]:
@@ -146,26 +200,24 @@ def look(line: bytes, number: int, seen: Seen, tests: Index | None = None) -> No
     for column, value in row.items():
         seen.types.setdefault(column, Counter())[kind(value)] += 1
     messages: Any = row.get("messages")
+    try:
+        seen.turns.update(turns_of(row))
+    except (AttributeError, TypeError):
+        return seen.fault("roles", number)
+    if "messages" not in row:
+        return seen.bare.append(number)
     if not is_conversation(messages):
         return seen.fault("roles", number)
-    box = extract_boxed(messages[1]["content"])
+    problem, solution = (turn["content"] for turn in messages[-2:])
+    box = extract_boxed(solution)
     if box is None:
         seen.fault("box", number)
     elif is_never_an_answer(box):
         seen.fault("placeholder", number)
-    seen.problems[identity(messages[0]["content"])] += 1
-    for leak in tests.find_all(messages[0]["content"]) if tests else ():
+    seen.problems[identity(problem)] += 1
+    for leak in tests.find_all(problem) if tests else ():
         seen.leaks[leak.benchmark, leak.id] = seen.leaks.get((leak.benchmark, leak.id), False) or leak.reason == "exact"
     return None
-
-
-def is_conversation(messages: Any) -> bool:
-    try:
-        return [turn["role"] for turn in messages] == ["user", "assistant"] and all(
-            isinstance(turn["content"], str) and turn["content"].strip() for turn in messages
-        )
-    except (KeyError, TypeError):
-        return False
 
 
 def kind(value: Any) -> str:
@@ -175,36 +227,48 @@ def kind(value: Any) -> str:
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 
-def of_split(where: str, split: str, seen: Seen) -> Iterator[Finding]:
+def of_split(split: str, seen: Seen) -> Iterator[Finding]:
+    """What the contract or the grader would not take in the rows of one split."""
     if seen.rows > MAX_ROWS[split]:
         problem = f"{seen.rows:,} rows; the contract allows {MAX_ROWS[split]:,}"
-        yield Finding("counts", where, problem, "sample it down")
+        yield Finding("counts", seen.where, problem, "sample it down")
     elif not seen.rows:
-        yield Finding("counts", where, "no rows", "write some")
-    for name, (what, fix) in FAULTS.items():
-        numbers = seen.faults.get(name, [])
-        if numbers:
+        yield Finding("counts", seen.where, "no rows", "write some")
+    if not seen.converted:
+        seen.faults["roles"] = sorted({*seen.faults.get("roles", ()), *seen.bare})
+        yield from of_lines(seen, ("roles", "box", "placeholder"))
+    again = sum(count - 1 for count in seen.problems.values())
+    if again:
+        fatal = again > TOLERATED_SHARE * seen.rows
+        problem = f"{again:,} rows ({again / seen.rows:.1%}) repeat a problem of the same file"
+        yield Finding(
+            "duplicates", seen.where, problem, "drop them: they are learnt by heart rather than better", fatal
+        )
+
+
+def of_lines(seen: Seen, names: tuple[str, ...]) -> Iterator[Finding]:
+    for name in names:
+        if numbers := seen.faults.get(name, []):
             fatal = name not in ("box", "placeholder") or len(numbers) > TOLERATED_SHARE * seen.rows
-            yield Finding(name, f"{where}:{numbers[0]}", f"{some(numbers)}: {what}", fix, fatal)
+            what, fix = FAULTS[name]
+            yield Finding(name, f"{seen.where}:{numbers[0]}", f"{some(numbers, seen.unit)}: {what}", fix, fatal)
+
+
+def of_columns(seen: Seen) -> Iterator[Finding]:
     for column, types in seen.types.items():
         present = set(types) - {"null"}
         if len(present) > 1:
             problem = (
                 f"column {shown(column)} holds {' and '.join(sorted(present))}; the stock JSON reader takes one type"
             )
-            yield Finding("column-type", where, problem, "leave the column out, or make it one type")
+            yield Finding("column-type", seen.where, problem, "leave the column out, or make it one type")
         elif column != "messages" and types.total() < seen.rows:
             problem = f"column {shown(column)} is in {types.total():,} of {seen.rows:,} rows; the stock JSON reader may refuse that"
-            yield Finding("column-missing", where, problem, "leave the column out, or write it everywhere", False)
-    again = sum(count - 1 for count in seen.problems.values())
-    if again:
-        fatal = again > TOLERATED_SHARE * seen.rows
-        problem = f"{again:,} rows ({again / seen.rows:.1%}) repeat a problem of the same file"
-        yield Finding("duplicates", where, problem, "drop them: they are learnt by heart rather than better", fatal)
+            yield Finding("column-missing", seen.where, problem, "leave the column out, or write it everywhere", False)
 
 
-def some(numbers: list[int]) -> str:
+def some(numbers: list[int], unit: str) -> str:
     named = ", ".join(map(str, numbers[:SHOWN])) + (
         f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else ""
     )
-    return f"line{'s' if len(numbers) > 1 else ''} {named}"
+    return f"{unit}{'s' if len(numbers) > 1 else ''} {named}"

@@ -2,18 +2,22 @@
 
     python probe.py JOB.json OUT.json
 
-JOB: {"submission", "dataset", "model", "readable"}: the unpacked folder, the dataset's path as the config has it, a
-folder with a tokenizer, and the folders that may be read besides. Standard library and the stack only, Python 3.10.
+JOB: {"submission", "dataset", "model", "readable", "packing", "digests"}: the unpacked folder, the dataset's path as the
+config has it, a folder with a tokenizer, the folders that may be read besides, packing as the contract's trainer reads it,
+and the digests of the rows that were looked at already: others are written to rows/ below what is writable.
+Standard library and the stack only, Python 3.10.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.metadata
 import importlib.util
 import inspect
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -44,6 +48,8 @@ class Watch:
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.on:
             return
+        if event == "socket.connect" and args[0].family == getattr(socket, "AF_UNIX", None):
+            return  # a process of this machine: `map(num_proc=2)` talks to its workers so
         if event in NETWORK:
             self.note("network", f"{event} {args[1:2] if event == 'socket.connect' else args[:1]}")
             raise PermissionError("a submission may not use the network")
@@ -78,9 +84,23 @@ def rows_digest(rows: Iterable[Any]) -> str:
     """sha256 over the turns of all rows in order, role and text: the same in every version of `datasets`."""
     digest = hashlib.sha256()
     for row in rows:
-        turns = [[str(turn.get(key)) for key in ("role", "content")] for turn in row.get("messages") or ()]
-        digest.update(json.dumps(turns).encode() + b"\n")
+        digest.update(turns_of(row))
     return digest.hexdigest()
+
+
+def turns_of(row: Any) -> bytes:
+    """What a row adds to the digest of rows; AttributeError or TypeError where it holds no turns."""
+    turns = [[str(turn.get(key)) for key in ("role", "content")] for turn in row.get("messages") or ()]
+    return json.dumps(turns).encode() + b"\n"
+
+
+def write_rows(splits: dict[str, Any], digests: dict[str, str], known: dict[str, str], folder: Path) -> None:
+    """Writes the rows of those splits whose digest is another than the known one, as JSON Lines."""
+    for name in (name for name in splits if digests[name] != known.get(name)):
+        folder.mkdir(exist_ok=True)
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as target:
+            for row in splits[name]:
+                target.write(json.dumps({"messages": row.get("messages")}, default=str) + "\n")
 
 
 def load_splits(module: Any, dataset: str) -> dict[str, Any]:
@@ -108,8 +128,15 @@ def signatures(module: Any) -> dict[str, list[Any]]:
 
 
 def rendered(module: Any, tokenizer: Any, row: Any, task: str) -> str:
-    example = module.apply_chat_template({"messages": row["messages"]}, tokenizer, task)
-    text = example["text"] if isinstance(example, dict) else None
+    """The text of a row, or its prompt: that of the turns before the answer. The row stays as it is."""
+    turns = copy.deepcopy(row["messages"])
+    if task == "generation" and turns[-1]["role"] == "assistant":
+        turns = turns[:-1]
+    example = module.apply_chat_template({"messages": turns}, tokenizer, task)
+    try:
+        text = example["text"]
+    except (TypeError, KeyError):
+        text = None
     if not isinstance(text, str):
         raise TypeError(f'apply_chat_template(…, "{task}") gives no text in example["text"]')
     return text
@@ -131,20 +158,29 @@ def faults_of(ids: list[int], prompt: list[int], tokenizer: Any) -> list[str]:
     return found + (["length"] if len(ids) > MAX_TOKENS else [])
 
 
+def faults_of_texts(row: Any, whole: str, prompt: str) -> list[str]:
+    """What is wrong with the texts of one example: the prompt is no beginning, or a system turn took the problem's place."""
+    turns = row["messages"]
+    lost = len(turns) > 2 and turns[-2]["content"].strip() not in whole
+    return (["prompt"] if not whole.startswith(prompt) else []) + (["turns"] if lost else [])
+
+
 def is_conversation(messages: Any) -> bool:
+    """Whether these are a user's turn and an assistant's with text each, after a system's turn or none."""
     try:
-        return [turn["role"] for turn in messages] == ["user", "assistant"] and all(
-            isinstance(turn["content"], str) and turn["content"].strip() for turn in messages
-        )
+        roles = [turn["role"] for turn in messages]
+        texts = [turn["content"] for turn in messages][-2:]
     except (KeyError, TypeError):
         return False
+    known = roles in (["user", "assistant"], ["system", "user", "assistant"])
+    return known and all(isinstance(text, str) and text.strip() for text in texts)
 
 
 def tokens(
     module: Any, tokenizer: Any, splits: dict[str, Any], advance: Callable[[int], object] = lambda done: None
 ) -> dict[str, Any]:
     """Counts, lengths and faults of every example as the trainer would see it, and data.json's digest of its token ids."""
-    told: dict[str, Any] = {"faults": {}, "tokens": {}, "token_ids_sha256": {}, "longest": 0}
+    told: dict[str, Any] = {"faults": {}, "tokens": {}, "token_ids_sha256": {}, "longest": 0, "largest_id": 0}
     before = 0
     for split, rows in splits.items():
         total, digest = 0, hashlib.sha256()
@@ -154,13 +190,16 @@ def tokens(
             bad = {start + index for index in range(len(part))} - {index for index, _ in good}
             for index in sorted(bad):
                 _count(told["faults"], "roles", f"{split} row {index}")
-            whole = _ids(tokenizer, [rendered(module, tokenizer, row, "sft") for _, row in good])
-            asked = _ids(tokenizer, [rendered(module, tokenizer, row, "generation") for _, row in good])
-            for (index, _), ids, prompt in zip(good, whole, asked):  # noqa: B905
+            texts = [[rendered(module, tokenizer, row, task) for _, row in good] for task in ("sft", "generation")]
+            whole, asked = (_ids(tokenizer, each) for each in texts)
+            for (index, row), text, begin, ids, prompt in zip(good, *texts, whole, asked):  # noqa: B905
                 total += len(ids)
                 digest.update(json.dumps(ids).encode())
                 told["longest"] = max(told["longest"], len(ids))
-                for name in faults_of(ids, prompt, tokenizer):
+                told["largest_id"] = max(told["largest_id"], *ids, *prompt, 0)
+                of_texts = faults_of_texts(row, text, begin)
+                of_ids = [name for name in faults_of(ids, prompt, tokenizer) if name != "boundary" or not of_texts]
+                for name in (*of_texts, *of_ids):
                     extra = f" ({len(ids):,} tokens)" if name == "length" else ""
                     _count(told["faults"], name, f"{split} row {index}{extra}")
             advance(before + start + len(part))
@@ -186,6 +225,31 @@ def same_text_twice(module: Any, tokenizer: Any, splits: dict[str, Any]) -> bool
     return row is None or len({rendered(module, tokenizer, row, "sft") for _ in range(2)}) == 1
 
 
+def vocabulary(tokenizer: Any, folder: Path) -> dict[str, Any]:
+    """What get_tokenizer made of the model's own tokenizer.json: the tokens that it added, and whether that one adds BOS.
+
+    {} where either cannot be read.
+    """
+    try:
+        own = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        vocabulary = own["model"]["vocab"]  # a dict, or [token, score] pairs
+        known = {each[0] if isinstance(each, list) else each for each in vocabulary}
+        known |= {each["content"] for each in own.get("added_tokens") or ()}
+        there = tokenizer.get_vocab()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    added = sorted((number, token) for token, number in there.items() if token not in known)
+    return {"added": added[-SHOWN:], "added_count": len(added), "adds_bos": begins(own.get("post_processor"))}
+
+
+def begins(processor: Any) -> bool:
+    """Whether a tokenizer.json puts a special token before every text."""
+    if not isinstance(processor, dict):
+        return False
+    single = processor.get("single") or [{}]
+    return "SpecialToken" in single[0] or any(begins(each) for each in processor.get("processors") or ())
+
+
 def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     """Fills `told` stage by stage, so that what was found before a failure is not lost."""
     told["versions"] = {name: importlib.metadata.version(name) for name in ("datasets", "transformers")}
@@ -201,13 +265,18 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     splits = load_splits(module, job["dataset"])
     told["rows"] = {name: len(rows) for name, rows in splits.items()}
     told["digests"] = {name: rows_digest(rows) for name, rows in splits.items()}
+    if not job.get("rows_only"):
+        write_rows(splits, told["digests"], job["digests"], Path(job["writable"]) / "rows")
     told["again"] = {name: rows_digest(rows) for name, rows in load_splits(module, job["dataset"]).items()}
     if job.get("rows_only"):
         return
     told["stage"] = "get_tokenizer"
-    tokenizer = module.get_tokenizer(job["model"])
+    # By keyword, and without a pad token where nothing is packed: as the contract's trainer calls it.
+    tokenizer = module.get_tokenizer(model_name_or_path=job["model"], set_pad_token=job["packing"])
     told["special"] = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "pad_token")}
-    told["pad_is_eos"] = tokenizer.pad_token_id in (None, tokenizer.eos_token_id)
+    told["pad_unset"] = tokenizer.pad_token_id is None
+    told["pad_is_eos"] = tokenizer.pad_token_id == tokenizer.eos_token_id
+    told["vocabulary"] = vocabulary(tokenizer, Path(job["model"]))
     told["stage"] = "apply_chat_template"
     told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
     progress = Path(job["writable"]) / "progress"
