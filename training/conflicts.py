@@ -13,6 +13,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 
 from eval.records import UserError
 from training.spelling import nearest
+from training.values import mapping
 
 # Keys by which TRL would change tokenizer or rows after preflight has looked at them.
 BEHIND_PREFLIGHT = {
@@ -37,7 +38,7 @@ def purposes(settings: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             ("do_train", "nothing would be trained: write do_train: true (make preflight looks without training)")
         )
-    if (settings.get("dataset_kwargs") or {}).get("skip_prepare_dataset"):
+    if mapping(settings.get("dataset_kwargs")).get("skip_prepare_dataset"):
         found.append(("dataset_kwargs", "skip_prepare_dataset would leave out packing and the loss's mask; remove it"))
     if settings.get("resume_from_checkpoint"):
         found.append(("resume_from_checkpoint", "it is not read: leave it out and resume with make train RESUME=1"))

@@ -18,7 +18,7 @@ from eval.records import UserError
 from training import spelling, stock_keys, values
 from training.conflicts import choose_trackers, refuse_conflicts
 from training.lora import LoraArguments, add_adapters, check_targets
-from training.skeleton import build_skeleton, check_attention, count_parameters
+from training.skeleton import build_skeleton, check_attention, count_parameters, read_model_config
 from training.trial import build_arguments
 
 MAX_TOKENS = 2048  # the contract's limit for one example: template, BOS and EOS included
@@ -42,6 +42,11 @@ class ContractArguments:
             return None
         adapted = add_adapters(Path(self.model_name_or_path), lora, model)
         return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+
+    def vocabulary(self) -> int | None:
+        """How many token ids the model has; None where its config cannot be read."""
+        config = read_model_config(self.model_name_or_path)
+        return getattr(config.get_text_config(), "vocab_size", None) if config is not None else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def parse_settings(
         key: value for key, value in settings.items() if key not in names(ContractArguments) | names(LoraArguments)
     }
     check_attention(
-        path, contract.model_name_or_path, (theirs.get("model_init_kwargs") or {}).get("attn_implementation")
+        path, contract.model_name_or_path, values.mapping(theirs.get("model_init_kwargs")).get("attn_implementation")
     )
     theirs = fill_in(path, theirs, said) | {"output_dir": str(run), "disable_tqdm": True}
     for line in said:

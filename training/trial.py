@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from datasets import Dataset
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -30,13 +31,12 @@ def build_arguments(path: Path, settings: dict[str, Any]) -> SFTConfig:
             f"{settings['lr_scheduler_type']} takes none; remove it."
         )
     try:
-        arguments = SFTConfig(**settings)
-        try_out(arguments)
+        try_out(settings)
     except Exception as error:  # each library has types of its own
         key = blame(settings)
         said = f"{key} is {settings[key]!r}: " if key else ""
         raise UserError(f"{path}: {said}{first_line(error).rstrip('.')}.") from None
-    return arguments
+    return SFTConfig(**settings)  # anew: a trainer writes into those it is given, and into DeepSpeed's config
 
 
 def blame(settings: dict[str, Any]) -> str | None:
@@ -45,22 +45,34 @@ def blame(settings: dict[str, Any]) -> str | None:
         if key == "output_dir":
             continue
         try:
-            try_out(SFTConfig(**{name: value for name, value in settings.items() if name != key}))
+            try_out({name: value for name, value in settings.items() if name != key})
         except Exception:  # still refused
             continue
         return key
     return None
 
 
-def try_out(arguments: SFTConfig) -> None:
+def try_out(settings: dict[str, Any]) -> None:
     """Builds trainer, optimizer, schedule and batches on a tiny Llama, and takes one gradient. Raises what they raise."""
+    try:
+        build_trainer(SFTConfig(**copy.deepcopy(settings)))
+    finally:
+        AcceleratorState._reset_state()  # which holds DeepSpeed's config of the trainer that was tried
+
+
+def build_trainer(arguments: SFTConfig) -> None:
+    """As sft.py will build it, but for model, rows and what would be left behind."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(WORDS, unk_token="a")), pad_token="<pad>", eos_token="<eos>"
     )
     rows = Dataset.from_dict(ROWS)
     with tempfile.TemporaryDirectory() as folder:
+        model = tiny_model(arguments)
+        if arguments.model_init_kwargs:
+            model.save_pretrained(folder)
+            LlamaForCausalLM.from_pretrained(folder, **arguments.model_init_kwargs)
         trainer = SFTTrainer(
-            model=tiny_model(arguments),
+            model=model,
             args=own_copy(arguments, folder),
             train_dataset=rows,
             eval_dataset=rows,
@@ -76,7 +88,6 @@ def own_copy(arguments: SFTConfig, folder: str) -> SFTConfig:
     """The arguments for a trainer that leaves nothing behind: no upload, no tracker, no folder, no process of its own."""
     mine = copy.copy(arguments)
     mine.output_dir, mine.report_to, mine.push_to_hub, mine.dataset_num_proc = folder, [], False, None
-    mine.gradient_checkpointing_kwargs = copy.copy(arguments.gradient_checkpointing_kwargs)
     return mine
 
 
@@ -85,7 +96,7 @@ def tiny_model(arguments: SFTConfig) -> LlamaForCausalLM:
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=8, num_key_value_heads=1, **sizes))
     if arguments.gradient_checkpointing:
-        kwargs = copy.copy(arguments.gradient_checkpointing_kwargs) or {}
+        kwargs = dict(arguments.gradient_checkpointing_kwargs or {})
         kwargs.pop("selective", None)  # TRL's own
         model.gradient_checkpointing_enable(kwargs or None)
         ids = torch.tensor(ROWS["input_ids"])

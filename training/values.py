@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import json
 import math
 import os
 import types
@@ -145,6 +146,14 @@ def describe_mismatch(value: Any, hint: Any) -> str:
         with contextlib.suppress(ValueError):
             return f"a string, because YAML 1.1 needs a dot in such a number; write {float(value):.1e}."
     return f"which is {type(value).__name__}; it must be {getattr(hint, '__name__', str(hint))}."
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The mapping that a key holds, as YAML or as a text of JSON; an empty one where it is neither."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    return value if isinstance(value, dict) else {}
 
 
 def check_places(path: Path, settings: dict[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import yaml
 from eval import checkpoints
 from eval.records import UserError
 from training import settings
+from training.conflicts import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -155,12 +159,51 @@ def test_a_value_that_cannot_work_is_refused(change, said, tmp_path, monkeypatch
         ({"gradient_checkpointing_kwargs": {"use_reentran": False}}, "gradient_checkpointing_kwargs is .*use_reentran"),
         ({"pad_to_multiple_of": 0, "packing": False}, "pad_to_multiple_of is 0: "),
         ({"torch_compile_backend": "nope"}, "torch_compile_backend is 'nope': 'NOPE' is not a valid DynamoBackend"),
+        ({"model_init_kwargs": {"dtype": "float17"}}, "model_init_kwargs is .*float17"),
+        ({"model_init_kwargs": {"atn_implementation": "sdpa"}}, "model_init_kwargs is .*atn_implementation"),
+        ({"model_init_kwargs": {"quantization_config": {"load_in_4bit": True}}}, "model_init_kwargs is .*"),
         ({"router_aux_loss_coef": 0.1}, "router_aux_loss_coef is 0.1: .*not a Mixture-of-Experts"),
     ],
 )  # fmt: skip
 def test_what_a_library_would_refuse_late_is_refused_early(change, said, tmp_path):
     with pytest.raises(UserError, match=f"config.yaml: .*{said}"):
         settings.parse_settings(tmp_path / "config.yaml", GOOD | HERE | change, tmp_path)
+
+
+def test_a_mapping_may_be_a_text_of_json(tmp_path):
+    parse(
+        tmp_path,
+        model_init_kwargs='{"attn_implementation": "eager"}',
+        gradient_checkpointing_kwargs='{"use_reentrant": false}',
+    )
+    with pytest.raises(UserError, match=r"dataset_kwargs is .*skip_prepare_dataset"):
+        parse(tmp_path, dataset_kwargs='{"skip_prepare_dataset": true}')
+    with pytest.raises(UserError, match=r"model_init_kwargs is .*spda.* is not supported"):
+        parse(tmp_path, model_name_or_path=str(ROOT), model_init_kwargs='{"attn_implementation": "spda"}')
+
+
+def test_compiling_is_refused_under_deepspeed_without_a_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert machine({"torch_compile": True}) == []
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    assert machine({"torch_compile": True}) == [
+        ("torch_compile", "under DeepSpeed it needs a GPU, and none is used; remove it")
+    ]
+
+
+def test_the_size_of_a_hub_model_is_read_from_the_cache(tmp_path, tiny_llama):
+    """Its config is enough: a machine without a hub knows how much disk the checkpoints take."""
+    place = tmp_path / "hub/models--some--model"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs/main").write_text("abc")
+    (place / "snapshots/abc").mkdir(parents=True)
+    (place / "snapshots/abc/config.json").write_bytes((tiny_llama / "config.json").read_bytes())
+    code = "from training.settings import *; print(ContractArguments('some/model', 'd').trained_parameters(LoraArguments()))"
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    environment.pop("HF_HUB_CACHE", None)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    stored = sum(math.prod(shape) for shape in checkpoints.stored_shapes(tiny_llama).values())
+    assert done.stdout.strip() == str(stored), done.stderr
 
 
 def test_a_trial_leaves_nothing_behind(tmp_path):
