@@ -19,7 +19,7 @@ from training import wording
 from training.arithmetic import STATE_BYTES, batch_rows, free_bytes, packed_rows, save_count, total_steps, weight_bytes
 from training.records import Check as Check
 from training.records import Run as Run
-from training.run_checks import disk, launcher, saving, validation_block, warm_up
+from training.run_checks import disk, launcher, saving, schedule, validation_block
 
 MAX_ROWS = {"train": 100_000, "validation": 100}  # the contract's
 # Well-kept sets carry a few odd rows (two of MATH train's 7,500 answers are empty); more than this is a systematic fault.
@@ -48,7 +48,7 @@ def checks(run: Run) -> list[Check]:
         *duplicates(run),
         *launcher(run),
         validation_block(run),
-        warm_up(run),
+        schedule(run),
         saving(run),
         disk(run),
     ]

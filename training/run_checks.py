@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+from transformers import get_scheduler
+
+from eval.records import first_line
 from training.arithmetic import (
     STATE_BYTES,
     free_bytes,
@@ -16,8 +21,8 @@ from training.arithmetic import (
 )
 from training.records import Check, Run
 
-# Schedules that have no warm-up: these take the settings for it and do nothing with them.
-WITHOUT_WARM_UP = ("constant", "reduce_lr_on_plateau", "greedy")
+LOOKED_AT = 1000  # steps of a schedule
+ROUNDING = 1e-6  # of a share
 
 
 def launcher(run: Run) -> Iterator[Check]:
@@ -45,14 +50,34 @@ def validation_block(run: Run) -> Check:
     return Check("validation-block", ok, f"{tokens:,} validation tokens", fix)
 
 
-def warm_up(run: Run) -> Check:
+def schedule(run: Run) -> Check:
+    """The learning rate over the run, asked of the library for as many steps as there will be."""
     args, steps = run.arguments, total_steps(run)
-    warm = 0 if args.lr_scheduler_type.value in WITHOUT_WARM_UP else args.get_warmup_steps(steps)
-    fix = (
-        f"{warm:,} steps of warm-up are not shorter than the run of {steps:,}, so learning_rate is never reached; lower "
-        "warmup_steps (or warmup_ratio), or train longer"
-    )
-    return Check("warm-up", warm < max(steps, 1), f"{warm:,} of {steps:,} steps", fix)
+    warm = args.get_warmup_steps(steps)
+    try:
+        shares = rates(run, steps)
+    except Exception as error:  # of a function that takes the user's arguments
+        fix = f"{args.lr_scheduler_type.value} cannot be computed ({first_line(error)}); mend lr_scheduler_kwargs"
+        return Check("schedule", False, f"lr_scheduler_kwargs {args.lr_scheduler_kwargs}", fix)
+    found, fix = f"{args.lr_scheduler_type.value}, {warm:,} of {steps:,} steps warm-up", ""
+    if shares and not all(math.isfinite(share) and 0 <= share <= 1 + ROUNDING for share in shares):
+        fix = f"the rate goes to {max(shares, key=abs) * args.learning_rate:.1e}, beyond learning_rate; mend lr_scheduler_kwargs"
+    elif shares and max(shares) < 1 - ROUNDING:
+        fix = (
+            f"learning_rate is never reached: it goes up to {max(shares):.0%} of it, with {warm:,} steps of warm-up in a run of "
+            f"{steps:,}; lower warmup_steps (or warmup_ratio), or train longer"
+        )
+    return Check("schedule", not fix, found, fix)
+
+
+def rates(run: Run, steps: int) -> list[float]:
+    """The learning rate as a share of learning_rate, at every step or at many; [] where it follows the validation loss."""
+    args = run.arguments
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=args.learning_rate)
+    warm = args.get_warmup_steps(steps)
+    schedule = get_scheduler(args.lr_scheduler_type, optimizer, warm, steps, args.lr_scheduler_kwargs)
+    places = {*range(0, steps, math.ceil(steps / LOOKED_AT)), min(warm, max(steps - 1, 0))}
+    return [float(share(place)) for share in getattr(schedule, "lr_lambdas", ()) for place in sorted(places)]
 
 
 def saving(run: Run) -> Check:

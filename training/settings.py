@@ -65,7 +65,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             name = stock_keys.RENAMED[key][1]
             values.check_type(path, key, value, bool if stock_keys.RENAMED[key][0] is False else hints[name])
     for key in ("model_name_or_path", "dataset_name_or_path", "output_dir"):
-        if settings.get(key) is None:
+        if not settings.get(key):
             raise UserError(f"{path}: {key} is missing; add a line `{key}: …`.")
     values.check_numbers(path, settings)
     values.check_numbers(path, stock_keys.as_today(path, settings)[0])

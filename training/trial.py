@@ -34,7 +34,7 @@ def build_arguments(path: Path, settings: dict[str, Any]) -> SFTConfig:
         try_out(settings)
     except Exception as error:  # each library has types of its own
         key = blame(settings)
-        said = f"{key} is {settings[key]!r}: " if key else ""
+        said = f"{key} is {'…' if 'token' in key else repr(settings[key])}: " if key else ""
         raise UserError(f"{path}: {said}{first_line(error).rstrip('.')}.") from None
     return SFTConfig(**settings)  # anew: a trainer writes into those it is given, and into DeepSpeed's config
 

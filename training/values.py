@@ -144,7 +144,8 @@ def describe_mismatch(value: Any, hint: Any) -> str:
     """The second half of the sentence about a value of the wrong type, with the fix."""
     if isinstance(value, str) and fits(1.0, hint):
         with contextlib.suppress(ValueError):
-            return f"a string, because YAML 1.1 needs a dot in such a number; write {float(value):.1e}."
+            if math.isfinite(number := float(value)):
+                return f"a string, because YAML 1.1 needs a dot in such a number; write {number:.1e}."
     return f"which is {type(value).__name__}; it must be {getattr(hint, '__name__', str(hint))}."
 
 

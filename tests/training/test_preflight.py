@@ -204,21 +204,31 @@ def test_a_token_that_the_model_does_not_have_is_named(tokenizer, tmp_path, tiny
     assert only(make_run(tokenizer, tmp_path, model=str(tiny_llama), packing=True, max_length=512), "vocabulary").ok
 
 
-@pytest.mark.parametrize(
-    ("settings", "ok", "found"),
-    [
-        ({"warmup_steps": 10}, False, "10 of 10 steps"),
-        ({"warmup_steps": 50}, False, "50 of 10 steps"),
-        ({"warmup_steps": 9}, True, "9 of 10 steps"),
-        ({"warmup_steps": 0.25}, True, "3 of 10 steps"),
-        ({"warmup_steps": 5, "max_steps": 5}, False, "5 of 5 steps"),
-        ({"warmup_steps": 50, "lr_scheduler_type": "constant"}, True, "0 of 10 steps"),
-        ({"warmup_steps": 50, "lr_scheduler_type": "constant_with_warmup"}, False, "50 of 10 steps"),
-    ],
-)
-def test_warm_up_is_shorter_than_the_run(settings, ok, found, tokenizer, tmp_path):
-    check = only(make_run(tokenizer, tmp_path, **settings), "warm-up")
-    assert (check.ok, check.found) == (ok, found)
+MIN = {"lr_scheduler_type": "cosine_with_min_lr"}
+DECAY = {"lr_scheduler_type": "warmup_stable_decay"}
+SCHEDULES = [
+    ({"warmup_steps": 10}, "learning_rate is never reached: it goes up to 90% of it, with 10 steps of warm-up in a run of 10; lower"),
+    ({"warmup_steps": 50}, "it goes up to 18% of it, with 50 steps of warm-up in a run of 10"),
+    ({"warmup_steps": 9}, "linear, 9 of 10 steps warm-up"),
+    ({"warmup_steps": 0.25}, "linear, 3 of 10 steps warm-up"),
+    ({"warmup_steps": 5, "max_steps": 5}, "it goes up to 80% of it, with 5 steps of warm-up in a run of 5"),
+    ({"warmup_steps": 0.1, "max_steps": 1}, "it goes up to 0% of it, with 1 steps of warm-up in a run of 1"),
+    ({"warmup_steps": 1999, "max_steps": 5000}, "linear, 1,999 of 5,000 steps warm-up"),
+    ({"warmup_steps": 50, "lr_scheduler_type": "constant"}, "constant, "),
+    ({"warmup_steps": 50, "lr_scheduler_type": "constant_with_warmup"}, "it goes up to 18% of it"),
+    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1e-6}}, "cosine_with_min_lr, 0 of 10"),
+    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1.0}}, "the rate goes to 9.8e-01, beyond learning_rate; mend lr_scheduler_kwargs"),
+    (MIN, "cosine_with_min_lr cannot be computed (One of min_lr or min_lr_rate should be set"),
+    ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": "a"}}, "cosine cannot be computed ("),
+    (DECAY | {"lr_scheduler_kwargs": {"num_decay_steps": 4}}, "warmup_stable_decay, 0 of 10"),
+    (DECAY | {"lr_scheduler_kwargs": {"num_decay_steps": 50}}, "learning_rate is never reached"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "said"), SCHEDULES)
+def test_the_schedule_reaches_the_learning_rate_and_stays_below(settings, said, tokenizer, tmp_path):
+    check = only(make_run(tokenizer, tmp_path, **settings), "schedule")
+    assert check.ok is (said in check.found) and said in check.found + check.fix
 
 
 def test_one_checkpoint_is_enough_and_is_said(tokenizer, tmp_path):

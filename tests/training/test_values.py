@@ -44,6 +44,8 @@ def refusal(tmp_path, text="", **changes):
         ("learning_rate", 0, "it must be above 0"),
         ("learning_rate", float("nan"), "which holds no finite number"),
         ("learning_rate", float("inf"), "which holds no finite number"),
+        ("learning_rate", "nan", "which is str; it must be float"),
+        ("model_name_or_path", "", "model_name_or_path is missing; add a line"),
         ("learning_rate", 10**400, "which holds no finite number"),
         ("num_train_epochs", float("inf"), "which holds no finite number"),
         ("weight_decay", -0.1, "it must be 0 or more"),
