@@ -59,8 +59,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     for key, value in settings.items():
         if key in hints and not (value is None and key in stock_keys.NULLABLE):
             values.check_type(path, key, value, hints[key])
-        elif key == "warmup_ratio":
-            values.check_type(path, key, value, float)
+        elif key == "warmup_ratio" or key in stock_keys.PARTS:
+            values.check_type(path, key, value, float if key == "warmup_ratio" else bool | None)
         elif key in stock_keys.RENAMED and value != stock_keys.RENAMED[key][0]:
             name = stock_keys.RENAMED[key][1]
             values.check_type(path, key, value, bool if stock_keys.RENAMED[key][0] is False else hints[name])
@@ -167,6 +167,7 @@ def fill_in(path: Path, theirs: dict[str, Any], said: list[str]) -> dict[str, An
     if theirs.get("save_strategy") == "no":
         said.append('save_strategy: "no", so the last step alone is saved: there is one checkpoint to score')
         theirs = {"save_only_model": True} | theirs | {"save_strategy": "steps", "save_steps": AT_THE_END}
+    theirs = theirs | {key: float(theirs[key]) for key in ("adam_beta1", "adam_beta2") if key in theirs}  # 0 for 0.0
     trackers, left_out = choose_trackers(path, theirs.get("report_to"))
     said += left_out
     defaults = {

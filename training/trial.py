@@ -15,8 +15,9 @@ from tokenizers.models import WordLevel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
 
-from eval.records import UserError, first_line
+from eval.records import UserError
 
+LONGEST = 400  # characters of a library's message
 STEPS = 100  # of the schedule that is tried; the real number is known when the rows are
 WITHOUT_ARGUMENTS = ("constant", "constant_with_warmup")  # these two ignore what they are given
 WORDS = {"<pad>": 0, "<eos>": 1, "a": 2}
@@ -35,7 +36,8 @@ def build_arguments(path: Path, settings: dict[str, Any]) -> SFTConfig:
     except Exception as error:  # each library has types of its own
         key = blame(settings)
         said = f"{key} is {'…' if 'token' in key else repr(settings[key])}: " if key else ""
-        raise UserError(f"{path}: {said}{first_line(error).rstrip('.')}.") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: {said}{reason[:LONGEST].rstrip('.')}.") from None
     return SFTConfig(**settings)  # anew: a trainer writes into those it is given, and into DeepSpeed's config
 
 

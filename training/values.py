@@ -46,12 +46,13 @@ def check_type(path: Path, key: str, value: Any, hint: Any) -> None:
     """Raises UserError where a YAML value is not of the annotated type, or is not among the choices of its key."""
     if not fits(value, hint):
         raise UserError(f"{path}: {key} is {value!r}, {describe_mismatch(value, hint)}")
+    if key.endswith("_kwargs") and value is not None and not mapping(value) and value != {}:
+        raise UserError(f"{path}: {key} is {value!r}, which is no mapping; write {key}: {{name: value}}.")
     allowed = choices(key, hint)
-    if allowed and isinstance(value, bool) and not fits(value, without_enums(hint)):
-        written = "no" if value is False else "yes"
-        raise UserError(
-            f'{path}: {key} is {value}, as YAML 1.1 reads {written} without quotes; write {key}: "{written}".'
-        )
+    if value is False and "no" in allowed:
+        raise UserError(f'{path}: {key} is False, as YAML 1.1 reads no without quotes; write {key}: "no".')
+    if allowed and not fits(value, without_enums(hint)):
+        raise UserError(f"{path}: {key} is {value!r}; it must be one of {', '.join(allowed)}.")
     if allowed and isinstance(value, str) and value not in allowed:
         near = nearest(value, allowed)
         advice = f"did you mean {near!r}?" if near else f"it must be one of {', '.join(allowed)}."

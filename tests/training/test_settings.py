@@ -152,7 +152,7 @@ def test_a_value_that_cannot_work_is_refused(change, said, tmp_path, monkeypatch
         ({"padding_free": True, "packing": False}, "When `padding_free=True` without packing"),
         ({"assistant_only_loss": True}, "assistant_only_loss is True: You set `assistant_only_loss=True`"),
         ({"save_strategy": "best"}, "save_strategy is 'best': `args.metric_for_best_model` must be provided"),
-        ({"load_best_model_at_end": True}, "load_best_model_at_end is True: --load_best_model_at_end requires"),
+        ({"load_best_model_at_end": True}, "load_best_model_at_end is True: --load_best_model_at_end requires .* but found - Eval"),
         ({"dataloader_persistent_workers": True}, "dataloader_persistent_workers is True: persistent_workers option needs"),
         ({"dataloader_prefetch_factor": 2}, "dataloader_prefetch_factor is 2: "),
         ({"accelerator_config": {"foo": 1}}, "accelerator_config is .*unexpected keyword argument 'foo'"),
@@ -229,6 +229,10 @@ def parse(tmp_path, **changes):
 def test_a_shorter_limit_than_the_contracts_is_kept(tmp_path):
     assert parse(tmp_path, max_length=512)[2].max_length == 512
     assert parse(tmp_path, max_length=None)[2].max_length == 2048, "null is the contract's own default"
+
+
+def test_a_whole_number_is_taken_where_a_library_wants_a_float(tmp_path):
+    assert parse(tmp_path, adam_beta1=0, adam_beta2=0)[2].adam_beta1 == 0.0
 
 
 def test_what_is_left_out_has_the_contracts_defaults_and_is_said(tmp_path):

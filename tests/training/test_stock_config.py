@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,35 @@ def test_the_stock_config_trains_and_leaves_its_last_step(tmp_path, tiny_llama):
     assert rates[10] == pytest.approx(2.0e-05 * 0.5 * (1 + math.cos(math.pi * (9 - 4) / 28)))
     assert [entry["epoch"] for entry in history if "eval_loss" in entry] == [1], "the last one follows the save"
     assert json.loads((last / "run.json").read_text())["config"]["warmup_ratio"] == 0.1, "noted as it is written"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from accelerate.state import AcceleratorState
+from transformers.integrations.deepspeed import deepspeed_config, is_deepspeed_zero3_enabled
+from training.settings import parse_settings, read_settings
+config = Path(sys.argv[1])
+kept = parse_settings(config, read_settings(config), config.parent / "run")
+found = deepspeed_config()
+print(is_deepspeed_zero3_enabled(), found["train_micro_batch_size_per_gpu"], found.get("train_batch_size"), AcceleratorState._shared_state)
+"""
+
+
+def test_trying_the_settings_leaves_the_launchers_config_as_it_was(tmp_path, tiny_llama):
+    """Else the model would be loaded unsharded, or DeepSpeed would be told the batch of the trial."""
+    settings = STOCK_CONFIG | {"model_name_or_path": str(tiny_llama), "output_dir": str(tmp_path / "checkpoints")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [
+        sys.executable,
+        ROOT / "launch.py",
+        f"--config_file={ROOT / 'deepspeed_zero3.yaml'}",
+        "--num_processes=1",
+    ]
+    done = subprocess.run(
+        list(map(str, [*command, tmp_path / "script.py", tmp_path / "config.yaml"])), cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "True 1 None {}", done.stdout
