@@ -22,6 +22,7 @@ BEHIND_PREFLIGHT = {
     "chat_template_path": "write the template into apply_chat_template (sft_utils.py), which alone is asked",
 }
 LAUNCH = ("deepspeed", "fsdp", "fsdp_config", "parallelism_config")
+METRICS = ("loss", "mean_token_accuracy", "entropy", "num_tokens")  # what TRL's trainer measures in validation
 HALF = ("fp16", "fp16_full_eval", "tf32")
 
 
@@ -42,6 +43,9 @@ def purposes(settings: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(("dataset_kwargs", "skip_prepare_dataset would leave out packing and the loss's mask; remove it"))
     if settings.get("resume_from_checkpoint"):
         found.append(("resume_from_checkpoint", "it is not read: leave it out and resume with make train RESUME=1"))
+    metric = settings.get("metric_for_best_model")
+    if metric is not None and metric.removeprefix("eval_") not in METRICS:
+        found.append(("metric_for_best_model", f"validation measures {', '.join(METRICS)}: take one of them"))
     for key in LAUNCH:
         if settings.get(key):
             found.append((key, "the launch config decides that: remove it here, and see deepspeed_zero3.yaml"))

@@ -16,7 +16,7 @@ from trl import SFTConfig
 from eval.files import read_mapping
 from eval.records import UserError
 from training import spelling, stock_keys, values
-from training.conflicts import choose_trackers, refuse_conflicts
+from training.conflicts import LAUNCH, choose_trackers, refuse_conflicts
 from training.lora import LoraArguments, add_adapters, check_targets
 from training.skeleton import build_skeleton, check_attention, count_parameters, read_model_config
 from training.trial import build_arguments
@@ -57,7 +57,9 @@ def read_settings(path: Path) -> dict[str, Any]:
         if key not in hints and key not in stock_keys.OLD:
             raise UserError(f"{path}: unknown key {key!r}; {spelling.hint(str(key), [*hints, *stock_keys.OLD])}")
     for key, value in settings.items():
-        if key in hints and not (value is None and key in stock_keys.NULLABLE):
+        if (key in LAUNCH and not value) or (value is None and key in stock_keys.NULLABLE):
+            continue
+        if key in hints:
             values.check_type(path, key, value, hints[key])
         elif key == "warmup_ratio" or key in stock_keys.PARTS:
             values.check_type(path, key, value, float if key == "warmup_ratio" else bool | None)
@@ -126,9 +128,8 @@ def parse_settings(
     skeleton = build_skeleton(contract.model_name_or_path) if lora.use_peft else None
     if skeleton is not None:
         check_targets(path, lora, skeleton)
-    theirs = {
-        key: value for key, value in settings.items() if key not in names(ContractArguments) | names(LoraArguments)
-    }
+    ours = names(ContractArguments) | names(LoraArguments) | set(LAUNCH)  # the last are empty here
+    theirs = {key: value for key, value in settings.items() if key not in ours}
     check_attention(
         path, contract.model_name_or_path, values.mapping(theirs.get("model_init_kwargs")).get("attn_implementation")
     )

@@ -27,7 +27,7 @@ LONGEST_NAME = 255  # bytes, on the usual file systems
 # Keys by what their numbers must be. Left out or null they are whatever their default is.
 COUNTS = (
     "dataset_num_proc", "dataloader_prefetch_factor", "eval_accumulation_steps", "gradient_accumulation_steps", "lora_alpha",
-    "lora_r", "per_device_eval_batch_size", "per_device_train_batch_size", "per_gpu_eval_batch_size",
+    "lora_r", "pad_to_multiple_of", "per_device_eval_batch_size", "per_device_train_batch_size", "per_gpu_eval_batch_size",
     "per_gpu_train_batch_size", "save_total_limit", "torch_empty_cache_steps",
 )  # fmt: skip
 ABOVE_ZERO = (

@@ -1,16 +1,10 @@
 """Settings are refused with one sentence before anything is loaded."""
 
-import json
-import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from eval import checkpoints
 from eval.records import UserError
 from training import settings
 from training.conflicts import machine
@@ -121,6 +115,10 @@ def test_a_missing_config_is_named(tmp_path):
         ({"fsdp": "full_shard"}, "fsdp is 'full_shard'; the launch config decides that"),
         ({"fsdp_config": {"x": 1}}, "fsdp_config is .*the launch config decides that"),
         ({"parallelism_config": {"x": 1}}, "parallelism_config is .*the launch config decides that"),
+        (
+            {"metric_for_best_model": "accuracy"},
+            "metric_for_best_model is 'accuracy'; validation measures loss, mean_token_accuracy",
+        ),
         ({"push_to_hub": True}, "push_to_hub is True; there is no login"),
         ({"fp16": True}, "fp16 is True; it needs a GPU"),
         ({"tf32": True}, "tf32 is True; it needs a GPU"),
@@ -157,7 +155,7 @@ def test_a_value_that_cannot_work_is_refused(change, said, tmp_path, monkeypatch
         ({"dataloader_prefetch_factor": 2}, "dataloader_prefetch_factor is 2: "),
         ({"accelerator_config": {"foo": 1}}, "accelerator_config is .*unexpected keyword argument 'foo'"),
         ({"gradient_checkpointing_kwargs": {"use_reentran": False}}, "gradient_checkpointing_kwargs is .*use_reentran"),
-        ({"pad_to_multiple_of": 0, "packing": False}, "pad_to_multiple_of is 0: "),
+        ({"pad_to_multiple_of": "x", "packing": False}, "pad_to_multiple_of is 'x': "),
         ({"torch_compile_backend": "nope"}, "torch_compile_backend is 'nope': 'NOPE' is not a valid DynamoBackend"),
         ({"model_init_kwargs": {"dtype": "float17"}}, "model_init_kwargs is .*float17"),
         ({"model_init_kwargs": {"atn_implementation": "sdpa"}}, "model_init_kwargs is .*atn_implementation"),
@@ -191,21 +189,6 @@ def test_compiling_is_refused_under_deepspeed_without_a_gpu(monkeypatch):
     ]
 
 
-def test_the_size_of_a_hub_model_is_read_from_the_cache(tmp_path, tiny_llama):
-    """Its config is enough: a machine without a hub knows how much disk the checkpoints take."""
-    place = tmp_path / "hub/models--some--model"
-    (place / "refs").mkdir(parents=True)
-    (place / "refs/main").write_text("abc")
-    (place / "snapshots/abc").mkdir(parents=True)
-    (place / "snapshots/abc/config.json").write_bytes((tiny_llama / "config.json").read_bytes())
-    code = "from training.settings import *; print(ContractArguments('some/model', 'd').trained_parameters(LoraArguments()))"
-    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    environment.pop("HF_HUB_CACHE", None)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
-    stored = sum(math.prod(shape) for shape in checkpoints.stored_shapes(tiny_llama).values())
-    assert done.stdout.strip() == str(stored), done.stderr
-
-
 def test_a_trial_leaves_nothing_behind(tmp_path):
     kwargs = {"use_reentrant": False}
     values = (
@@ -229,6 +212,19 @@ def parse(tmp_path, **changes):
 def test_a_shorter_limit_than_the_contracts_is_kept(tmp_path):
     assert parse(tmp_path, max_length=512)[2].max_length == 512
     assert parse(tmp_path, max_length=None)[2].max_length == 2048, "null is the contract's own default"
+
+
+@pytest.mark.parametrize(
+    "empty", [{"deepspeed": None}, {"fsdp": ""}, {"fsdp": []}, {"fsdp_config": {}}, {"parallelism_config": {}}], ids=str
+)
+def test_what_the_launch_config_decides_may_be_empty(empty, tmp_path):
+    assert parse(tmp_path, **empty)[2].max_length == 2048
+
+
+def test_the_best_checkpoint_may_be_that_of_a_metric_that_there_is(tmp_path):
+    best = {"eval_strategy": "steps", "eval_steps": 2, "save_steps": 2, "load_best_model_at_end": True}
+    for metric in ("loss", "eval_loss", "eval_mean_token_accuracy"):
+        assert parse(tmp_path, **best, metric_for_best_model=metric)[2].metric_for_best_model == metric
 
 
 def test_a_whole_number_is_taken_where_a_library_wants_a_float(tmp_path):
@@ -272,92 +268,6 @@ def test_a_tracker_that_is_not_installed_is_left_out(tmp_path):
     assert arguments.report_to == ["tensorboard"] and "report_to: comet_ml is not installed and left out" in said
     assert parse(tmp_path, report_to="comet_ml")[2].report_to == []
     assert parse(tmp_path, report_to="none")[2].report_to == []
-
-
-def write_model(tmp_path, tiny_llama, **changes) -> Path:
-    """A folder with the tiny Llama's config alone: there are no weights to load."""
-    described = json.loads((tiny_llama / "config.json").read_text()) | changes
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/config.json").write_text(json.dumps(described))
-    return tmp_path / "model"
-
-
-# The tiny Llama ties its embedding to its output layer, as Llama-3.2-1B does.
-@pytest.mark.parametrize(
-    ("targets", "module"),
-    [
-        (["embed_tokens"], "model.embed_tokens"), (["lm_head"], "lm_head"), (["q_proj", "lm_head"], "lm_head"),
-        (["model.embed_tokens"], "model.embed_tokens"), (r".*(embed_tokens|q_proj)", "model.embed_tokens"),
-        (r"lm_.*", "lm_head"),
-    ],
-)  # fmt: skip
-def test_adapters_on_tied_embeddings_are_refused(targets, module, tmp_path, tiny_llama):
-    model = write_model(tmp_path, tiny_llama)
-    said = f"lora_target_modules .* chooses {module} of a model whose embedding and output layer are one"
-    with pytest.raises(UserError, match=said):
-        parse(tmp_path, use_peft=True, model_name_or_path=str(model), lora_target_modules=targets)
-
-
-def test_adapters_elsewhere_or_on_untied_embeddings_are_taken(tmp_path, tiny_llama):
-    model = write_model(tmp_path, tiny_llama, tie_word_embeddings=False)
-    parse(tmp_path, use_peft=True, model_name_or_path=str(model), lora_target_modules=["embed_tokens", "lm_head"])
-    for targets in (["all-linear"], "all-linear", ["q_proj", "down_proj"], r".*\.self_attn\..*"):
-        contract, lora, *_ = parse(
-            tmp_path, use_peft=True, model_name_or_path=str(tiny_llama), lora_target_modules=targets
-        )
-        assert contract.trained_parameters(lora) == EXPECTED_ADAPTERS[str(targets)]
-
-
-# 16 (in + out) a matrix, over two layers: attention 128 -> 128, 64, 64 and 128 -> 128; MLP 128 -> 256 twice, 256 -> 128.
-ATTENTION, MLP = 16 * 2 * (256 + 192 + 192 + 256), 16 * 2 * 3 * 384
-EXPECTED_ADAPTERS = {
-    "['all-linear']": ATTENTION + MLP, "all-linear": ATTENTION + MLP, "['q_proj', 'down_proj']": 16 * 2 * (256 + 384),
-    r".*\.self_attn\..*": ATTENTION,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("targets", "said"),
-    [
-        (["q_porj"], r"lora_target_modules \['q_porj'\]: Target modules .* not found in the base model"),
-        (["q_proj", "lm_haed"], "lora_target_modules has 'lm_haed', which is no module of this model"),
-        (["q_proj", "all-linear", "x"], "lora_target_modules has 'x', which is no module"),
-        (["norm"], "is not supported"),
-        ([], "No `target_modules` passed"),
-        ("[", "unterminated character set"),
-    ],
-)
-def test_adapters_on_what_is_not_there_are_refused(targets, said, tmp_path, tiny_llama):
-    with pytest.raises(UserError, match=f"config.yaml: .*{said}"):
-        parse(tmp_path, use_peft=True, model_name_or_path=str(tiny_llama), lora_target_modules=targets)
-
-
-@pytest.mark.parametrize(
-    ("attention", "said"),
-    [
-        ("flash_attention_2", "needs a GPU, and there is none"),
-        ("flash_attention_3", "needs a GPU, and there is none"),
-        ("spda", r"cannot be used \(Specified `attn_implementation=\"spda\"` is not supported"),
-    ],
-)
-def test_an_attention_that_cannot_be_used_is_refused(attention, said, tmp_path, tiny_llama, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UserError, match=f"model_init_kwargs: attn_implementation '{attention}' {said}"):
-        parse(tmp_path, model_name_or_path=str(tiny_llama), model_init_kwargs={"attn_implementation": attention})
-    parse(tmp_path, model_name_or_path=str(tiny_llama), model_init_kwargs={"attn_implementation": "eager"})
-
-
-def test_parameters_are_counted_without_weights_also_under_zero3(tmp_path, tiny_llama, monkeypatch):
-    from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
-
-    contract = settings.ContractArguments(str(write_model(tmp_path, tiny_llama)), "d", "local")
-    stored = sum(math.prod(shape) for shape in checkpoints.stored_shapes(tiny_llama).values())
-    held = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}, "train_batch_size": 1})
-    try:
-        assert held.is_zero3() and contract.trained_parameters(settings.LoraArguments()) == stored
-    finally:
-        unset_hf_deepspeed_config()
-    assert settings.ContractArguments("no/such-model", "d").trained_parameters(settings.LoraArguments()) is None
 
 
 def test_the_submitted_config_uses_only_keys_that_the_stock_parser_knows():

@@ -64,6 +64,7 @@ def refusal(tmp_path, text="", **changes):
         ("data_seed", -1, "it must be 0 or more"),
         ("max_steps", 10**30, "2,147,483,647 at most"),
         ("dataloader_num_workers", -1, "it must be 0 or more"),
+        ("pad_to_multiple_of", 0, "it must be 1 or more"),
         ("lora_r", 0, "it must be 1 or more"),
         ("lora_dropout", 1.0, "it must be 0 or more, and below 1"),
         ("lr_scheduler_kwargs", {"min_lr": float("nan")}, "which holds no finite number"),
@@ -96,6 +97,7 @@ def test_a_value_that_cannot_be_meant_is_refused(key, value, said, tmp_path):
         ("max_steps", -1), ("num_train_epochs", 0.5), ("save_steps", 0.1), ("save_steps", 1), ("save_steps", 3.0),
         ("warmup_steps", 0.1), ("warmup_ratio", 0.0), ("weight_decay", 0), ("max_grad_norm", 0.0), ("seed", 2**32 - 1),
         ("eval_steps", None), ("save_total_limit", None), ("save_strategy", "no"), ("evaluation_strategy", None),
+        ("fsdp", []), ("deepspeed", ""),
     ],
 )  # fmt: skip
 def test_a_value_that_can_be_meant_is_taken(key, value, tmp_path):
