@@ -33,7 +33,15 @@ def total_steps(run: Run) -> int:
     """Optimizer steps of the run."""
     if run.arguments.max_steps > 0:
         return int(run.arguments.max_steps)
-    return math.ceil(math.ceil(packed_rows(run) / batch_rows(run)) * run.arguments.num_train_epochs)
+    return math.ceil(epoch_steps(run) * run.arguments.num_train_epochs)
+
+
+def epoch_steps(run: Run) -> int:
+    """Optimizer steps of an epoch; 0 where dataloader_drop_last leaves no batch."""
+    args = run.arguments
+    batches = packed_rows(run) / (args.per_device_train_batch_size * run.processes)
+    whole = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
+    return math.ceil(whole / args.gradient_accumulation_steps)
 
 
 def save_count(args: SFTConfig, steps: int) -> int:
@@ -41,7 +49,7 @@ def save_count(args: SFTConfig, steps: int) -> int:
     if args.save_strategy.value != "steps":
         return math.ceil(args.num_train_epochs) if args.save_strategy.value == "epoch" else 0
     every = math.ceil(args.save_steps * steps) if args.save_steps < 1 else int(args.save_steps)
-    written = math.ceil(steps / every)
+    written = math.ceil(steps / max(every, 1))
     return min(written, args.save_total_limit or written)
 
 

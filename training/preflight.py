@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,16 @@ from eval.console import print_table
 from eval.records import UserError
 from graders import extract_boxed, grade_answers
 from training import wording
-from training.arithmetic import STATE_BYTES, batch_rows, free_bytes, packed_rows, save_count, total_steps, weight_bytes
+from training.arithmetic import (
+    STATE_BYTES,
+    batch_rows,
+    epoch_steps,
+    free_bytes,
+    packed_rows,
+    save_count,
+    total_steps,
+    weight_bytes,
+)
 from training.records import Check as Check
 from training.records import Run as Run
 from training.run_checks import disk, launcher, saving, schedule, validation_block
@@ -89,7 +97,7 @@ def arithmetic(run: Run) -> list[str]:
     what = "packed rows" if args.packing else "rows"  # of one step
     lines = [
         f"{len(run.rendered['train']):,} examples, {tokens:,} tokens; {batch} {what} and about {tokens * batch // rows:,} "
-        f"tokens a step; {math.ceil(rows / batch):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
+        f"tokens a step; {epoch_steps(run):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
     ]
     if run.parameters:
         lines.append(

@@ -13,6 +13,7 @@ from transformers import get_scheduler
 from eval.records import first_line
 from training.arithmetic import (
     STATE_BYTES,
+    epoch_steps,
     free_bytes,
     save_count,
     size_in_parameters,
@@ -53,6 +54,9 @@ def validation_block(run: Run) -> Check:
 def schedule(run: Run) -> Check:
     """The learning rate over the run, asked of the library for as many steps as there will be."""
     args, steps = run.arguments, total_steps(run)
+    if not epoch_steps(run):
+        fix = "there are not enough rows for one batch, and dataloader_drop_last: true drops what is less; set it to false"
+        return Check("schedule", False, "no step", fix)
     warm = args.get_warmup_steps(steps)
     try:
         shares = rates(run, steps)

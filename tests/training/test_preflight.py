@@ -209,6 +209,9 @@ DECAY = {"lr_scheduler_type": "warmup_stable_decay"}
 SCHEDULES = [
     ({"warmup_steps": 10}, "learning_rate is never reached: it goes up to 90% of it, with 10 steps of warm-up in a run of 10; lower"),
     ({"warmup_steps": 50}, "it goes up to 18% of it, with 50 steps of warm-up in a run of 10"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64}, "there are not enough rows for one batch"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64, "max_steps": 5}, "there are not enough rows for one batch"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 30, "warmup_steps": 0.0}, "linear, 0 of 1 steps"),
     ({"warmup_steps": 9}, "linear, 9 of 10 steps warm-up"),
     ({"warmup_steps": 0.25}, "linear, 3 of 10 steps warm-up"),
     ({"warmup_steps": 5, "max_steps": 5}, "it goes up to 80% of it, with 5 steps of warm-up in a run of 5"),
