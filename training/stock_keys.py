@@ -32,7 +32,7 @@ RENAMED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
 PARTS = ("dispatch_batches", "split_batches")
 
 _NO_UPLOAD = "nothing is uploaded without push_to_hub: true"
-_TRACKER = "the contract's sft.py does not read it either; set the tracker's own variables, such as WANDB_PROJECT"
+_TRACKER = "as in the contract's sft.py; set the tracker's own variables, such as WANDB_PROJECT"
 _NOT_READ = "the contract's sft.py does not read it either"
 _TPU = "there is no TPU"
 _APEX = "it is for NVIDIA's apex, which no trainer of today uses"
@@ -47,9 +47,9 @@ IGNORED = {
     "include_tokens_per_second": "tokens a second are always logged",
     "jit_mode_eval": "it is for speed in validation only",
     "logging_dir": "the curves are in the run's folder, under runs/",
-    "mask_user_turns": _NOT_READ + "; completion_only_loss: true leaves the problem out of the loss here",
+    "mask_user_turns": _NOT_READ + "; completion_only_loss does it",
     "overwrite_hub_revision": _NO_UPLOAD,
-    "overwrite_output_dir": "a run with checkpoints is never overwritten; go on with RESUME=1, or set another run_name",
+    "overwrite_output_dir": "checkpoints are never overwritten: go on with RESUME=1, or set another run_name",
     "push_to_hub_organization": "write hub_model_id: organization/name",
     "push_to_hub_revision": _NO_UPLOAD,
     "quants": _NOT_READ,
