@@ -47,7 +47,9 @@ from training.trainer import Trainer, explain_memory
 def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, console: Console) -> None:
     """One run, from the config to the last checkpoint."""
     skip_compilation()
-    contract, lora, arguments = parse_settings(options.config, settings, run)
+    contract, lora, arguments = parse_settings(
+        options.config, settings, run, lambda line: console.print(line, markup=False, soft_wrap=True)
+    )
     set_seed(arguments.seed)
     tokenizer = load_tokenizer(options.config, contract.model_name_or_path)
     token_cache.choose_folder(console)

@@ -84,7 +84,7 @@ def row(what: str, mine: float, beside: str, theirs: float) -> Row:
 
 def sft(place: Path, name: str, changes: dict[str, Any]) -> float:
     """Tokens a second of sft.py; its own log has them step by step."""
-    steps = {"save_strategy": "steps", "save_steps": STEPS, "save_only_model": True}
+    steps = {"dataset_mode": "local", "save_strategy": "steps", "save_steps": STEPS, "save_only_model": True}
     config = place / f"{name}.yaml"
     config.write_text(yaml.safe_dump(SETTINGS | steps | {"output_dir": str(place), "run_name": name} | changes))
     launch("sft.py", config, "--allow", "duplicates")

@@ -28,7 +28,7 @@ def with_budget(
         raise UserError(f"arm {arm.name} sets its own length of training; leave that out, or --budget.")
     rows, tokens = count_tokens(arm, folder, settings, root, console)
     a_step = settings.get("per_device_train_batch_size", 8) * settings.get("gradient_accumulation_steps", 1) * processes
-    a_row = settings.get("max_length") or MAX_TOKENS if settings.get("packing") else tokens / rows
+    a_row = settings.get("max_length") or MAX_TOKENS if settings.get("packing", True) else tokens / rows
     return settings | {"max_steps": max(1, round(budget / (a_step * a_row)))}
 
 

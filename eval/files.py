@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,48 @@ import yaml
 
 from eval.records import UserError
 
+MERGE = "tag:yaml.org,2002:merge"  # `<<`, which may be there more than once
+
 
 def read_mapping(path: Path, advice: str = "name a file that is there") -> dict[str, Any]:
     """The YAML mapping in `path`. Raises UserError where there is none; `advice` says what to name where it cannot be read."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        for key, first, again in _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader)):
+            raise UserError(
+                f"{path}: {key!r} stands in line {first} and again in line {again}; YAML would let the last one count "
+                "in silence. Keep one of the two."
+            )
+        settings = yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {advice}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
     if not isinstance(settings, dict):
         raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
     return settings
+
+
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """(key, its line, its line again) for every key that a mapping has twice, however deep that mapping lies."""
+    ahead, seen = [root], set()
+    while ahead:
+        node = ahead.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))  # an alias is the very node that it stands for
+        if isinstance(node, yaml.SequenceNode):
+            ahead += node.value
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in lines and key.tag != MERGE:
+                yield name[1], lines[name], line
+            lines[name] = line
+            ahead += [key, value]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

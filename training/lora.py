@@ -1,11 +1,17 @@
-"""LoRA: the trainer's adapter settings, and how many parameters they train. Evaluation merges what is saved (eval/adapters.py)."""
+"""LoRA: the trainer's adapter settings, and what they train. Evaluation merges what is saved (eval/adapters.py)."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from eval.checkpoints import Shapes
+from transformers import PreTrainedModel
+
+from eval.records import UserError, first_line
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 
 @dataclass
@@ -16,9 +22,9 @@ class LoraArguments:
     lora_r: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0
-    lora_target_modules: list[str] = field(default_factory=lambda: ["all-linear"])
+    lora_target_modules: list[str] | str = field(default_factory=lambda: ["all-linear"])
 
-    def config(self) -> object | None:
+    def config(self) -> LoraConfig | None:
         """peft's LoraConfig; None where the whole model is trained."""
         if not self.use_peft:
             return None
@@ -33,15 +39,35 @@ class LoraArguments:
             task_type="CAUSAL_LM",
         )
 
-    def trained(self, shapes: Shapes) -> int:
-        """Parameters that are trained, of a model with these tensors: all of them, or r (in + out) a matrix (Hu et al. 2021).
 
-        "all-linear" means every matrix but those of embedding and output, as peft reads it.
-        """
-        if not self.use_peft:
-            return sum(map(math.prod, shapes.values()))
-        matrices = [(name.split(".")[-2], shape) for name, shape in shapes.items() if len(shape) == 2]
-        chosen = set(self.lora_target_modules)
-        if chosen == {"all-linear"}:
-            chosen = {module for module, _ in matrices} - {"embed_tokens", "lm_head"}
-        return sum(self.lora_r * sum(shape) for module, shape in matrices if module in chosen)
+def add_adapters(path: Path, lora: LoraArguments, model: PreTrainedModel) -> Any:
+    """`model`, a skeleton, with peft's adapters. Raises UserError where peft finds no such modules or cannot adapt one."""
+    from peft import get_peft_model
+
+    try:
+        return get_peft_model(model, lora.config())
+    except Exception as error:  # peft's own types, and those of `re` for a pattern
+        raise UserError(f"{path}: lora_target_modules {lora.lora_target_modules!r}: {first_line(error)}") from None
+
+
+def check_targets(path: Path, lora: LoraArguments, model: PreTrainedModel) -> None:
+    """Raises UserError for a name that no module has, and for embedding or output layer of a model that ties the two.
+
+    There an adapter of the one is none of the other while it is trained, and is one of both once it is merged: what is
+    scored would be another model.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    ends = [names.get(id(module)) for module in (model.get_input_embeddings(), model.get_output_embeddings())]
+    tied = bool(model.config.get_text_config().tie_word_embeddings)
+    chosen = add_adapters(path, lora, model).base_model.targeted_module_names
+    both = next((name for name in ends if tied and name in chosen), None)
+    if both:
+        raise UserError(
+            f"{path}: lora_target_modules {lora.lora_target_modules!r} chooses {both} of a model whose embedding and output "
+            "layer are one: training would adapt one of the two, and merging changes both; leave it out."
+        )
+    for target in lora.lora_target_modules if isinstance(lora.lora_target_modules, list) else ():
+        if target != "all-linear" and not any(f".{name}".endswith(f".{target}") for name in chosen):
+            raise UserError(
+                f"{path}: lora_target_modules has {target!r}, which is no module of this model; mend or remove it."
+            )

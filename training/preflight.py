@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,53 +10,38 @@ from datasets import Dataset
 from rich.console import Console
 from rich.table import Column
 from rich.text import Text
-from transformers import PreTrainedTokenizer
-from trl import SFTConfig
 
 from eval.console import print_table
 from eval.records import UserError
 from graders import extract_boxed, grade_answers
-from training.settings import ContractArguments
+from training import wording
+from training.arithmetic import (
+    STATE_BYTES,
+    batch_rows,
+    epoch_steps,
+    free_bytes,
+    packed_rows,
+    save_count,
+    total_steps,
+    weight_bytes,
+)
+from training.records import Check as Check
+from training.records import Run as Run
+from training.run_checks import disk, launcher, saving, schedule, validation_block
 
 MAX_ROWS = {"train": 100_000, "validation": 100}  # the contract's
 # Well-kept sets carry a few odd rows (two of MATH train's 7,500 answers are empty); more than this is a systematic fault.
 TOLERATED_SHARE = 0.01
 SHOWN = 3
-# Bytes a parameter: Adam's two moments and the float32 master weights.
-STATE_BYTES = 12
 
 FAULTS = {
     "roles": "{rows} are no user turn and assistant turn with text each; mend or drop them",
     "bos": "{rows} begin without BOS or with two of them; the template and the tokenizer must not both add it (sft_utils.py)",
-    "boundary": '{rows} are not begun by their generation prompt, token for token; task="generation" must be a beginning of '
-    'task="sft", without a space at its end (sft_utils.py)',
+    "boundary": "{rows}: {why}",
     "supervised": "{rows} have nothing to learn from: no token of a solution is supervised; drop them",
     "eos": '{rows} do not end in one supervised EOS, so the model would never learn to stop; end task="sft" with '
     "tokenizer.eos_token, once (sft_utils.py), and no EOS within a text",
 }
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: whether it holds, what was found, and what to do where it does not hold."""
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """All that the checks look at. `rendered` is what `examples.render` gave for `raw`, split by split."""
-
-    contract: ContractArguments
-    arguments: SFTConfig
-    tokenizer: PreTrainedTokenizer
-    raw: Mapping[str, Dataset]
-    rendered: Mapping[str, Dataset]
-    parameters: int | None
-    processes: int
 
 
 def checks(run: Run) -> list[Check]:
@@ -70,10 +51,12 @@ def checks(run: Run) -> list[Check]:
         *faults(run),
         length(run),
         pad(run),
+        vocabulary(run),
         *boxes(run),
         *duplicates(run),
         *launcher(run),
         validation_block(run),
+        schedule(run),
         saving(run),
         disk(run),
     ]
@@ -114,13 +97,13 @@ def arithmetic(run: Run) -> list[str]:
     what = "packed rows" if args.packing else "rows"  # of one step
     lines = [
         f"{len(run.rendered['train']):,} examples, {tokens:,} tokens; {batch} {what} and about {tokens * batch // rows:,} "
-        f"tokens a step; {math.ceil(rows / batch):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
+        f"tokens a step; {epoch_steps(run):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
     ]
     if run.parameters:
         lines.append(
             f"{saves} checkpoints of {weight_bytes(run) / 1e9:.1f} GB"
             + ("" if args.save_only_model else f", one optimizer state of {run.parameters * STATE_BYTES / 1e9:.1f} GB")
-            + f"; {_free_bytes(Path(args.output_dir)) / 1e9:.0f} GB free"
+            + f"; {free_bytes(Path(args.output_dir)) / 1e9:.0f} GB free"
         )
     return lines
 
@@ -151,15 +134,21 @@ def counts(run: Run) -> Iterator[Check]:
 
 def faults(run: Run) -> Iterator[Check]:
     total = sum(map(len, run.rendered.values()))
-    where: dict[str, list[str]] = {name: [] for name in FAULTS}
+    where: dict[str, list[tuple[str, int]]] = {name: [] for name in FAULTS}
     for split, rows in run.rendered.items():
         for index, fault in enumerate(rows["fault"]):
-            if fault:
-                where[fault].append(f"{split} row {index}")
+            if fault and not (fault == "eos" and is_appended(rows, index, run)):
+                where[fault].append((split, index))
     for name, fix in FAULTS.items():
-        bad = where[name]
+        bad = [f"{split} row {index}" for split, index in where[name]]
         found = f"{total - len(bad):,} of {total:,} rows" + (f"; not {_some(bad)}" if bad else "")
-        yield Check(name, not bad, found, fix.format(rows=f"{len(bad):,} rows ({_some(bad)})"))
+        why = wording.boundary(run, where[name]) if name == "boundary" and bad else ""
+        yield Check(name, not bad, found, fix.format(rows=f"{len(bad):,} rows ({_some(bad)})", why=why))
+
+
+def is_appended(rows: Dataset, index: int, run: Run) -> bool:
+    """Whether an example without EOS gets one all the same: packing appends it, here and in the contract's trainer."""
+    return bool(run.arguments.packing) and run.tokenizer.eos_token_id not in rows[index]["input_ids"]
 
 
 def length(run: Run) -> Check:
@@ -176,10 +165,29 @@ def length(run: Run) -> Check:
 
 
 def pad(run: Run) -> Check:
+    """Packed rows have no padding; padded ones are masked by their token in the contract's trainer."""
     tokenizer = run.tokenizer
     ok = tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id
     fix = "pad is EOS, and collators mask every pad token: EOS would never be learnt; set another pad token in get_tokenizer (sft_utils.py)"
-    return Check("pad", ok, f"pad {tokenizer.pad_token!r}, EOS {tokenizer.eos_token!r}", fix)
+    if tokenizer.pad_token_id is None:
+        fix = "there is no pad token, and rows of a batch are padded; set one in get_tokenizer (sft_utils.py)"
+    found = f"pad {tokenizer.pad_token!r}, EOS {tokenizer.eos_token!r}"
+    harmless = bool(run.arguments.packing) and not ok
+    return Check("pad", ok or harmless, found + ("; harmless with packing" if harmless else ""), fix)
+
+
+def vocabulary(run: Run) -> Check:
+    """Tokens beyond the model's embedding end training with an error of the device, or read other memory."""
+    size = run.contract.vocabulary()
+    if size is None:
+        return Check("vocabulary", True, "the model's config does not say its size")
+    beyond = wording.beyond(run, size)
+    fix = (
+        f"{_some(beyond)} lie beyond the {size:,} ids (vocab_size) of {run.contract.model_name_or_path}, whose embedding is not "
+        "enlarged; use tokens of its vocabulary in get_tokenizer and apply_chat_template (sft_utils.py)"
+    )
+    found = f"{len(beyond)} tokens beyond the model's {size:,}" if beyond else f"all ids below the model's {size:,}"
+    return Check("vocabulary", not beyond, found, fix)
 
 
 def boxes(run: Run) -> Iterator[Check]:
@@ -209,85 +217,6 @@ def duplicates(run: Run) -> Iterator[Check]:
     yield Check("leak", not shared, f"{len(shared)} problems in both splits", fix)
 
 
-def launcher(run: Run) -> Iterator[Check]:
-    """What the launch config says of DeepSpeed; accelerate hands it over in the environment."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") != "true":
-        return
-    gathered = os.environ.get("ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL", "false") == "true"
-    stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
-    fix = "checkpoints would hold no model; set zero3_save_16bit_model: true in deepspeed_zero3.yaml"
-    yield Check("gather", stage != "3" or gathered, f"ZeRO-{stage}, weights gathered on save: {gathered}", fix)
-    clip = os.environ.get("ACCELERATE_GRADIENT_CLIPPING", "none")
-    same = clip in ("none", "auto") or float(clip) == run.arguments.max_grad_norm
-    wanted = run.arguments.max_grad_norm
-    fix = f"DeepSpeed would clip at {clip}, not at max_grad_norm {wanted}; drop gradient_clipping from deepspeed_zero3.yaml"
-    yield Check("clipping", same, f"max_grad_norm {wanted}, launch config {clip}", fix)
-
-
-def validation_block(run: Run) -> Check:
-    tokens, block = sum(map(len, run.rendered["validation"]["input_ids"])), run.arguments.max_length
-    ok = not run.arguments.packing or tokens >= block
-    fix = (
-        f"validation has {tokens:,} tokens, less than one packed row of {block:,}, and the contract's stock trainer raises on "
-        "that; add rows, or packing: false"
-    )
-    return Check("validation-block", ok, f"{tokens:,} validation tokens", fix)
-
-
-def saving(run: Run) -> Check:
-    strategy = run.arguments.save_strategy.value
-    fix = "no checkpoint would be written; set save_strategy: steps"
-    return Check("saving", strategy != "no", f"save_strategy {strategy}", fix)
-
-
-def disk(run: Run) -> Check:
-    free = _free_bytes(Path(run.arguments.output_dir))
-    if not run.parameters:
-        return Check("disk", True, f"{free / 1e9:.0f} GB free; the model's size is not known")
-    needed = save_count(run.arguments, total_steps(run)) * weight_bytes(run)
-    if not run.arguments.save_only_model:
-        needed += 2 * run.parameters * STATE_BYTES  # the older state goes when the newer one is safe
-    fix = f"the run writes {needed / 1e9:.1f} GB and {run.arguments.output_dir} has {free / 1e9:.1f}; save less often, or free some space"
-    return Check("disk", free > needed, f"{needed / 1e9:.1f} GB to be written, {free / 1e9:.0f} GB free", fix)
-
-
-# The arithmetic
-
-
-def batch_rows(run: Run) -> int:
-    """Rows of one optimizer step, over all processes."""
-    args = run.arguments
-    return int(args.per_device_train_batch_size * args.gradient_accumulation_steps * run.processes)
-
-
-def packed_rows(run: Run) -> int:
-    """Rows of an epoch; packed ones are estimated as full, which best-fit packing comes within a few percent of."""
-    rows = run.rendered["train"]
-    return (
-        math.ceil(sum(map(len, rows["input_ids"])) / run.arguments.max_length) if run.arguments.packing else len(rows)
-    )
-
-
-def total_steps(run: Run) -> int:
-    """Optimizer steps of the run."""
-    if run.arguments.max_steps > 0:
-        return int(run.arguments.max_steps)
-    return math.ceil(math.ceil(packed_rows(run) / batch_rows(run)) * run.arguments.num_train_epochs)
-
-
-def save_count(args: SFTConfig, steps: int) -> int:
-    """Checkpoints that the run writes; a save_steps below 1 is a share of the run."""
-    if args.save_strategy.value != "steps":
-        return math.ceil(args.num_train_epochs) if args.save_strategy.value == "epoch" else 0
-    every = math.ceil(args.save_steps * steps) if args.save_steps < 1 else int(args.save_steps)
-    written = math.ceil(steps / every)
-    return min(written, args.save_total_limit or written)
-
-
-def weight_bytes(run: Run) -> int:
-    return (run.parameters or 0) * (2 if run.arguments.bf16 else 4)
-
-
 def _share(name: str, bad: int, total: int, what: str, fix: str) -> Check:
     share = bad / total if total else 0.0
     return Check(
@@ -305,8 +234,3 @@ def _plain(messages: Any) -> str:
         return " ".join(messages[0]["content"].casefold().split())
     except (IndexError, KeyError, TypeError, AttributeError):
         return ""
-
-
-def _free_bytes(folder: Path) -> int:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(there).free

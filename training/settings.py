@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import difflib
 import os
-import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations import get_available_reporting_integrations
 from trl import SFTConfig
 
-from eval import checkpoints
 from eval.files import read_mapping
 from eval.records import UserError
-from training.lora import LoraArguments
+from training import spelling, stock_keys, values
+from training.conflicts import LAUNCH, choose_trackers, refuse_conflicts
+from training.lora import LoraArguments, add_adapters, check_targets
+from training.skeleton import build_skeleton, check_attention, count_parameters, read_model_config
+from training.trial import build_arguments
 
 MAX_TOKENS = 2048  # the contract's limit for one example: template, BOS and EOS included
+AT_THE_END = 10**9  # save_steps that no run reaches: one checkpoint, behind the last step
 
 
 @dataclasses.dataclass
@@ -30,43 +31,62 @@ class ContractArguments:
 
     model_name_or_path: str
     dataset_name_or_path: str
-    dataset_mode: str = "local"
+    dataset_mode: str = "online"  # the contract's default
 
     def trained_parameters(self, lora: LoraArguments) -> int | None:
-        """How many parameters are trained and saved; None for a model that is not in a local folder."""
-        folder = Path(self.model_name_or_path)
-        # From the headers: building the model, even without memory, would meet ZeRO-3's own way of building it.
-        return lora.trained(checkpoints.stored_shapes(folder)) if folder.is_dir() else None
+        """How many parameters are trained and saved; None where neither the model's config nor its files say."""
+        if not lora.use_peft:
+            return count_parameters(self.model_name_or_path)
+        model = build_skeleton(self.model_name_or_path)
+        if model is None:
+            return None
+        adapted = add_adapters(Path(self.model_name_or_path), lora, model)
+        return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+
+    def vocabulary(self) -> int | None:
+        """How many token ids the model has; None where its config cannot be read."""
+        config = read_model_config(self.model_name_or_path)
+        return getattr(config.get_text_config(), "vocab_size", None) if config is not None else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The YAML mapping in `path`. Raises UserError where it cannot be read or holds an unknown key or a wrong type."""
+    """The YAML mapping in `path`, as it is written. Raises UserError for an unknown key, and for a value that cannot be meant."""
     settings = read_mapping(path, "name a config: sft.py CONFIG")
-    known = (
+    hints = known_keys()
+    for key in settings:
+        if key not in hints and key not in stock_keys.OLD:
+            raise UserError(f"{path}: unknown key {key!r}; {spelling.hint(str(key), [*hints, *stock_keys.OLD])}")
+    for key, value in settings.items():
+        if (key in LAUNCH and not value) or (value is None and key in stock_keys.NULLABLE):
+            continue
+        if key in hints:
+            values.check_type(path, key, value, hints[key])
+        elif key == "warmup_ratio" or key in stock_keys.PARTS:
+            values.check_type(path, key, value, float if key == "warmup_ratio" else bool | None)
+        elif key in stock_keys.RENAMED and value != stock_keys.RENAMED[key][0]:
+            name = stock_keys.RENAMED[key][1]
+            values.check_type(path, key, value, bool if stock_keys.RENAMED[key][0] is False else hints[name])
+    for key in ("model_name_or_path", "dataset_name_or_path", "output_dir"):
+        if not settings.get(key):
+            raise UserError(f"{path}: {key} is missing; add a line `{key}: …`.")
+    values.check_numbers(path, settings)
+    values.check_numbers(path, stock_keys.as_today(path, settings)[0])
+    values.check_places(path, settings)
+    return settings
+
+
+def known_keys() -> dict[str, Any]:
+    """Key -> annotated type, of TRL's arguments, the contract's and the adapter's."""
+    return (
         typing.get_type_hints(SFTConfig)
         | typing.get_type_hints(ContractArguments)
         | typing.get_type_hints(LoraArguments)
     )
-    for key, value in settings.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else "remove it, or see the key list of transformers' TrainingArguments."
-            )
-            raise UserError(f"{path}: unknown key {key!r}; {hint}")
-        if not fits(value, known[key]):
-            raise UserError(f"{path}: {key} is {value!r}, {describe_mismatch(value, known[key])}")
-    for key in ("model_name_or_path", "dataset_name_or_path", "output_dir"):
-        if key not in settings:
-            raise UserError(f"{path}: {key} is missing; add a line `{key}: …`.")
-    return settings
 
 
 def local_keys(settings: dict[str, Any]) -> list[str]:
-    """Keys that are TRL's own: current versions know them, the contract's stock parser takes them for errors."""
-    stock = names(TrainingArguments) | {"packing"}
+    """Keys of current versions that the contract's stock parser takes for errors."""
+    stock = names(TrainingArguments) - stock_keys.LATER | stock_keys.OLD | stock_keys.BOTH
     return sorted(set(settings) - stock - names(ContractArguments))
 
 
@@ -75,31 +95,9 @@ def names(record: type) -> set[str]:
     return {field.name for field in dataclasses.fields(record)}
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a YAML value is of the annotated type; annotations YAML cannot express accept anything."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(fits(value, option) for option in typing.get_args(hint))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (bool, str, type(None)):
-        return isinstance(value, hint)
-    container = typing.get_origin(hint) or hint
-    return isinstance(value, container) if container in (list, dict) else True
-
-
-def describe_mismatch(value: Any, hint: Any) -> str:
-    """The second half of the sentence about a value of the wrong type, with the fix."""
-    if isinstance(value, str) and fits(1.0, hint):
-        with contextlib.suppress(ValueError):
-            return f"a string, because YAML 1.1 needs a dot in such a number; write {float(value):.1e}."
-    return f"which is {type(value).__name__}; it must be {getattr(hint, '__name__', str(hint))}."
-
-
 def run_folder(settings: dict[str, Any]) -> Path:
     """<output_dir>/<run_name>, so that runs do not overwrite each other."""
-    return Path(settings["output_dir"]) / str(settings.get("run_name") or "")
+    return Path(settings["output_dir"]).expanduser() / str(settings.get("run_name") or "")
 
 
 def skip_compilation() -> None:
@@ -114,46 +112,79 @@ def skip_compilation() -> None:
 
 
 def parse_settings(
-    path: Path, settings: dict[str, Any], run: Path
+    path: Path, settings: dict[str, Any], run: Path, say: Callable[[str], None] = lambda line: None
 ) -> tuple[ContractArguments, LoraArguments, SFTConfig]:
-    """The contract's arguments, the adapter's and TRL's. Raises UserError where a value contradicts another or the machine."""
-    contract = ContractArguments(**part(settings, ContractArguments))
+    """The contract's arguments, the adapter's and TRL's; `say` gets a line for each key that is not taken as it stands.
+
+    Raises UserError where a value contradicts another or the machine, or where a library would refuse it later.
+    """
+    settings, said = stock_keys.as_today(path, settings)
+    refuse_conflicts(path, settings)
+    contract = read_contract(path, settings, said)
     lora = LoraArguments(**part(settings, LoraArguments))
     unused = sorted(set(part(settings, LoraArguments)) - {"use_peft"})
     if unused and not lora.use_peft:
         raise UserError(f"{path}: {unused[0]} has no effect without use_peft: true; add that, or remove it.")
+    skeleton = build_skeleton(contract.model_name_or_path) if lora.use_peft else None
+    if skeleton is not None:
+        check_targets(path, lora, skeleton)
+    ours = names(ContractArguments) | names(LoraArguments) | set(LAUNCH)  # the last are empty here
+    theirs = {key: value for key, value in settings.items() if key not in ours}
+    check_attention(
+        path, contract.model_name_or_path, values.mapping(theirs.get("model_init_kwargs")).get("attn_implementation")
+    )
+    theirs = fill_in(path, theirs, said) | {"output_dir": str(run), "disable_tqdm": True}
+    for line in said:
+        say(line)
+    return contract, lora, build_arguments(path, theirs)
+
+
+def read_contract(path: Path, settings: dict[str, Any], said: list[str]) -> ContractArguments:
+    """The contract's own arguments; adds a line to `said` where its default counts."""
+    contract = ContractArguments(**part(settings, ContractArguments))
     if contract.dataset_mode not in ("local", "online"):
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
-    if settings.get("resume_from_checkpoint"):
-        raise UserError(
-            f"{path}: resume_from_checkpoint is not read; leave it out and resume with make train RESUME=1."
-        )
-    theirs = {
-        key: value for key, value in settings.items() if key not in names(ContractArguments) | names(LoraArguments)
-    }
-    theirs |= {"output_dir": str(run), "disable_tqdm": True}
-    defaults = {"use_cpu": not torch.cuda.is_available(), "include_num_input_tokens_seen": "non_padding"}
-    theirs = defaults | {"max_length": MAX_TOKENS} | theirs
-    refuse_trackers(path, theirs.get("report_to") or "none")
-    if not 0 < (theirs["max_length"] or 0) <= MAX_TOKENS:
-        raise UserError(
-            f"{path}: max_length is {theirs['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
-        )
-    try:
-        return contract, lora, SFTConfig(**theirs)
-    except (ValueError, ImportError, RuntimeError) as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
-
-
-def refuse_trackers(path: Path, wanted: str | list[str]) -> None:
-    """Raises UserError for a tracker that transformers does not know or that is not installed."""
-    there = {"none", "all", *get_available_reporting_integrations()}
-    for name in [wanted] if isinstance(wanted, str) else wanted:
-        if name not in there:
+    if "dataset_mode" not in settings:
+        if Path(contract.dataset_name_or_path).exists():
             raise UserError(
-                f"{path}: report_to is {name!r}, which is not to be had here (but {', '.join(sorted(there))}); install it with "
-                f".venv/bin/pip install {name}, or take another."
+                f"{path}: dataset_mode is left out, which means online, but dataset_name_or_path "
+                f"{contract.dataset_name_or_path} is here; write dataset_mode: local."
             )
+        said.append("dataset_mode: left out, and so online, the contract's default")
+    return contract
+
+
+def fill_in(path: Path, theirs: dict[str, Any], said: list[str]) -> dict[str, Any]:
+    """TRL's settings with what the contract or this trainer sets where they say nothing; adds a line to `said` where it matters."""
+    if "packing" not in theirs:
+        said.append("packing: left out, and so true, the contract's default")
+    if "do_train" not in theirs:
+        said.append(
+            "do_train: left out; this trainer trains all the same, the contract's would not: write do_train: true"
+        )
+    if theirs.get("do_eval") is False and theirs.get("eval_strategy", "no") != "no":
+        said.append(f"do_eval: false, so eval_strategy {theirs['eval_strategy']} is ignored: no validation")
+        theirs = theirs | {"eval_strategy": "no"}
+    if theirs.get("save_strategy") == "no":
+        said.append('save_strategy: "no", so the last step alone is saved: there is one checkpoint to score')
+        theirs = {"save_only_model": True} | theirs | {"save_strategy": "steps", "save_steps": AT_THE_END}
+    theirs = theirs | {key: float(theirs[key]) for key in ("adam_beta1", "adam_beta2") if key in theirs}  # 0 for 0.0
+    trackers, left_out = choose_trackers(path, theirs.get("report_to"))
+    said += left_out
+    defaults = {
+        "do_train": True,
+        "do_eval": True,
+        "include_num_input_tokens_seen": "non_padding",
+        "max_length": MAX_TOKENS,
+        "packing": True,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    filled = defaults | theirs | {"report_to": trackers or "none"}
+    if not 0 < filled["max_length"] <= MAX_TOKENS:
+        raise UserError(
+            f"{path}: max_length is {filled['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
+        )
+    return filled
 
 
 def part(settings: dict[str, Any], record: type) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import Any
 
 import torch
@@ -60,18 +62,48 @@ def split_batch(input_ids: torch.Tensor, position_ids: torch.Tensor | None, leng
 
 
 def explain_memory(arguments: Any, error: Exception) -> UserError:
-    """What to change when the device's memory did not suffice, with today's numbers."""
-    batch, steps = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
-    advice = []
-    if batch > 1:
-        advice.append(
-            f"per_device_train_batch_size {batch} -> {batch // 2} with gradient_accumulation_steps {steps} -> {2 * steps}"
-        )
-    if not arguments.gradient_checkpointing:
-        advice.append("gradient_checkpointing: true")
-    if not arguments.bf16:
-        advice.append("bf16: true")
-    advice.append("offload_optimizer_device: cpu in deepspeed_zero3.yaml")
-    return UserError(
-        f"the device ran out of memory ({str(error).splitlines()[0][:120]}); change one of: {'; '.join(advice)}.", 1
+    """What to change when the device's memory did not suffice, with today's numbers.
+
+    First what the run can be resumed with, because it changes nothing that is learnt; then what needs a run of its own.
+    """
+    said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    same = [line for line in (smaller_parts(arguments, error), without_activations(arguments)) if line]
+    anew = other_settings(arguments)
+    advice = (
+        [f"set {' or '.join(same)}, and go on with make train RESUME=1 and as many processes as now"] if same else []
     )
+    if anew:
+        advice.append(f"begin anew, under another run_name, with {' or '.join(anew)}")
+    return UserError(
+        f"the device ran out of memory ({said}); {'; or '.join(advice) or 'take a device with more, or more processes'}.",
+        1,
+    )
+
+
+def smaller_parts(arguments: Any, error: Exception) -> str:
+    """Smaller parts of the very same batch, as config lines; "" where a part is one row already."""
+    if any(frame.name == "evaluation_loop" for frame in traceback.extract_tb(error.__traceback__)):
+        rows = arguments.per_device_eval_batch_size
+        return f"per_device_eval_batch_size: {rows // 2} (now {rows})" if rows > 1 else ""
+    batch, steps = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
+    parts = next((parts for parts in range(2, batch + 1) if batch % parts == 0), None)
+    if parts is None:
+        return ""
+    return (
+        f"per_device_train_batch_size: {batch // parts} (now {batch}) with gradient_accumulation_steps: {steps * parts} "
+        f"(now {steps})"
+    )
+
+
+def without_activations(arguments: Any) -> str:
+    return "" if arguments.gradient_checkpointing else "gradient_checkpointing: true"
+
+
+def other_settings(arguments: Any) -> list[str]:
+    """Settings that need less memory and end in another model, or in a state that today's cannot be resumed from."""
+    found = []
+    if os.environ.get("ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE") == "none":
+        found.append("offload_optimizer_device: cpu in deepspeed_zero3.yaml")
+    if not arguments.bf16:
+        found.append("bf16: true (which changes what is learnt)")
+    return found

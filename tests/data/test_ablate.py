@@ -520,6 +520,7 @@ def test_a_budget_becomes_steps_by_the_rendered_length_of_the_rows(tmp_path, tin
         "model_name_or_path": str(tiny_llama),
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 2,
+        "packing": False,
     }
     found = {}
     for name in ("short", "long"):
@@ -532,6 +533,9 @@ def test_a_budget_becomes_steps_by_the_rendered_length_of_the_rows(tmp_path, tin
         read_arm("short", tmp_path), Path("short"), settings | {"packing": True}, 65_536, 2, tmp_path, SILENT
     )
     assert packed["max_steps"] == 2, "16 full rows of 2,048 tokens a step"
+    del settings["packing"]  # the contract's default
+    left_out = with_budget(read_arm("short", tmp_path), Path("short"), settings, 65_536, 2, tmp_path, SILENT)
+    assert left_out["max_steps"] == 2
 
 
 # Several machines

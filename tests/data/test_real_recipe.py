@@ -73,7 +73,7 @@ def test_a_second_build_is_the_same_bytes_with_any_number_of_processes(copies, b
 
 
 def test_what_is_kept_passes_preflight(built, tiny_tokenizer, tmp_path):
-    contract = ContractArguments("m", str(built.folder))
+    contract = ContractArguments("m", str(built.folder), "local")
     raw = load_splits(contract)
     tokenizer = sft_utils.get_tokenizer(str(tiny_tokenizer))
     shown = {
@@ -113,6 +113,6 @@ def test_tokens_are_counted_under_llamas_tokenizer_too(shared, tmp_path):
     recipe.write_text(f"name: llama\ntokenizer: {folder}\nsources: [{source}]\nsteps: [validation]\n")
     made = build(read_recipe(recipe), tmp_path, None, SILENT, 0)
     tokenizer = sft_utils.get_tokenizer(str(folder))
-    rows = load_splits(ContractArguments("m", str(made.folder)))["train"]
+    rows = load_splits(ContractArguments("m", str(made.folder), "local"))["train"]
     texts = [sft_utils.apply_chat_template(dict(row), tokenizer, "sft")["text"] for row in rows]
     assert made.manifest["splits"]["train"]["tokens"] == sum(map(len, tokenizer(texts).input_ids))

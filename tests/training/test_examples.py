@@ -352,12 +352,12 @@ def test_data_that_cannot_be_read_is_named(train, said, tmp_path):
     (tmp_path / "train.jsonl").write_text(train)
     (tmp_path / "validation.jsonl").write_text(f"{GOOD}\n")
     with pytest.raises(UserError, match=said):
-        load_splits(ContractArguments("m", str(tmp_path)))
+        load_splits(ContractArguments("m", str(tmp_path), "local"))
 
 
 def test_a_folder_that_is_not_there_is_named():
     with pytest.raises(UserError, match=r"dataset_name_or_path 'no-such': .*train\.jsonl is missing") as caught:
-        load_splits(ContractArguments("m", "no-such"))
+        load_splits(ContractArguments("m", "no-such", "local"))
     assert caught.value.exit_code == 2
 
 

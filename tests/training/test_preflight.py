@@ -17,7 +17,7 @@ from eval import prompts
 from eval.records import UserError
 from training import preflight
 from training.examples import render
-from training.settings import ContractArguments
+from training.settings import AT_THE_END, ContractArguments
 
 SILENT = Console(quiet=True)
 
@@ -31,7 +31,7 @@ def sound(count=40):
     return [conversation(item.problem, item.solution, answer=item.answer) for item in items]
 
 
-def make_run(tokenizer, tmp_path, train=None, validation=None, parameters=1000, **settings):
+def make_run(tokenizer, tmp_path, train=None, validation=None, parameters=1000, model="m", **settings):
     train = sound() if train is None else train
     splits = {"train": train, "validation": sound(60)[40:] if validation is None else validation}
     raw = {name: Dataset.from_list(rows) for name, rows in splits.items()}
@@ -39,11 +39,11 @@ def make_run(tokenizer, tmp_path, train=None, validation=None, parameters=1000, 
         **{
             "output_dir": str(tmp_path / "run"), "use_cpu": True, "bf16": False, "max_length": 2048,
             "per_device_train_batch_size": 4, "report_to": "none", "max_grad_norm": 1.0, "num_train_epochs": 1,
-            "save_strategy": "steps", "save_steps": 2,
+            "save_strategy": "steps", "save_steps": 2, "do_eval": True,
         } | settings
     )  # fmt: skip
     rendered = {name: render(rows, tokenizer, name, SILENT) for name, rows in raw.items()}
-    return preflight.Run(ContractArguments("m", "d"), arguments, tokenizer, raw, rendered, parameters, 1)
+    return preflight.Run(ContractArguments(model, "d", "local"), arguments, tokenizer, raw, rendered, parameters, 1)
 
 
 def failed(run):
@@ -129,6 +129,129 @@ def test_a_fault_of_template_or_tokenizer_is_caught(fault, name, tokenizer, tmp_
     # Rendering is cached by the source of sft_utils.py, which a test changes in memory only.
     monkeypatch.setattr("inspect.getsource", lambda module: fault.__name__)
     assert name in failed(make_run(tokenizer, tmp_path))
+
+
+def only(run, name):
+    """The check of that name."""
+    return next(check for check in preflight.checks(run) if check.name == name)
+
+
+@pytest.mark.parametrize(("packing", "ok"), [(True, True), (False, False)])
+@pytest.mark.parametrize("pad", ["EOS", None])
+def test_a_pad_token_matters_only_without_packing(pad, packing, ok, tokenizer, tmp_path):
+    """Packed rows have no padding; the contract's collator masks every pad token of padded ones, EOS among them."""
+    tokenizer.pad_token = tokenizer.eos_token if pad else None
+    check = only(make_run(tokenizer, tmp_path, packing=packing, max_length=512), "pad")
+    assert check.ok is ok and ("harmless with packing" in check.found) is ok
+    assert ("pad is EOS" in check.fix) if pad else ("there is no pad token" in check.fix)
+
+
+@pytest.mark.parametrize(("packing", "ok"), [(True, True), (False, False)])
+def test_a_template_without_eos_is_mended_by_packing(packing, ok, tokenizer, tmp_path, monkeypatch):
+    no_eos(monkeypatch, tokenizer)
+    monkeypatch.setattr("inspect.getsource", lambda module: "mended")
+    assert only(make_run(tokenizer, tmp_path, packing=packing, max_length=512), "eos").ok is ok
+
+
+def test_eos_within_a_text_is_a_fault_with_packing_too(tokenizer, tmp_path):
+    assert not only(make_run(tokenizer, tmp_path, train=DATA_FAULTS["eos"], packing=True, max_length=512), "eos").ok
+
+
+def other_heading(monkeypatch, tokenizer):
+    """Generation asks under another heading than training."""
+    rendered = sft_utils.apply_chat_template
+    monkeypatch.setattr(
+        sft_utils, "apply_chat_template",
+        lambda row, t, task: {
+            "text": rendered(row, t, task)["text"].replace("### Solution:", "### Answer:")
+            if task == "generation" else rendered(row, t, task)["text"]
+        },
+    )  # fmt: skip
+
+
+PARTS = {
+    other_heading: r"goes '.*### Answer:' where the training text goes '.*### Solution: .*must be a beginning",
+    double_eos: r"goes '.*### Solution:<\|im_end\|>' where the training text goes",
+    trailing_space: r"but not their tokens: the prompt ends in ' Solution: ', where training has ' Solution: The",
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), PARTS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_where_prompt_and_training_part_is_said(fault, said, tokenizer, tmp_path, monkeypatch):
+    fault(monkeypatch, tokenizer)
+    monkeypatch.setattr("inspect.getsource", lambda module: f"parts {fault.__name__}")
+    found = preflight.checks(make_run(tokenizer, tmp_path))
+    with pytest.raises(UserError, match=said):
+        preflight.refuse(found, [])
+    preflight.refuse(found, ["boundary"])
+
+
+def test_a_token_that_the_model_does_not_have_is_named(tokenizer, tmp_path, tiny_llama):
+    size = len(tokenizer)
+    assert (
+        only(make_run(tokenizer, tmp_path, model=str(tiny_llama)), "vocabulary").found
+        == f"all ids below the model's {size:,}"
+    )
+    tokenizer.add_tokens(["<|step|>"])
+    rows = [*sound(), conversation("Steps?", "One <|step|> two: \\boxed{2}", answer="2")]
+    check = only(make_run(tokenizer, tmp_path, train=rows, model=str(tiny_llama)), "vocabulary")
+    assert (
+        not check.ok and f"'<|step|>' (id {size}) lie beyond the {size:,} ids (vocab_size) of {tiny_llama}" in check.fix
+    )
+    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+    check = only(make_run(tokenizer, tmp_path, model=str(tiny_llama)), "vocabulary")
+    assert not check.ok and f"'<|pad|>' (id {size + 1})" in check.fix, "padding uses it in every batch"
+    assert only(make_run(tokenizer, tmp_path, model=str(tiny_llama), packing=True, max_length=512), "vocabulary").ok
+
+
+MIN = {"lr_scheduler_type": "cosine_with_min_lr"}
+DECAY = {"lr_scheduler_type": "warmup_stable_decay"}
+SCHEDULES = [
+    ({"warmup_steps": 10}, "learning_rate is never reached: it goes up to 90% of it, with 10 steps of warm-up in a run of 10; lower"),
+    ({"warmup_steps": 50}, "it goes up to 18% of it, with 50 steps of warm-up in a run of 10"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64}, "there are not enough rows for one batch"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64, "max_steps": 5}, "there are not enough rows for one batch"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 30, "warmup_steps": 0.0}, "linear, 0 of 1 steps"),
+    ({"warmup_steps": 9}, "linear, 9 of 10 steps warm-up"),
+    ({"warmup_steps": 0.25}, "linear, 3 of 10 steps warm-up"),
+    ({"warmup_steps": 5, "max_steps": 5}, "it goes up to 80% of it, with 5 steps of warm-up in a run of 5"),
+    ({"warmup_steps": 0.1, "max_steps": 1}, "it goes up to 0% of it, with 1 steps of warm-up in a run of 1"),
+    ({"warmup_steps": 1999, "max_steps": 5000}, "linear, 1,999 of 5,000 steps warm-up"),
+    ({"warmup_steps": 50, "lr_scheduler_type": "constant"}, "constant, "),
+    ({"warmup_steps": 50, "lr_scheduler_type": "constant_with_warmup"}, "it goes up to 18% of it"),
+    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1e-6}}, "cosine_with_min_lr, 0 of 10"),
+    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1.0}}, "the rate goes to 9.8e-01, beyond learning_rate; mend lr_scheduler_kwargs"),
+    (MIN, "cosine_with_min_lr cannot be computed (One of min_lr or min_lr_rate should be set"),
+    ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": "a"}}, "cosine cannot be computed ("),
+    (DECAY | {"lr_scheduler_kwargs": {"num_decay_steps": 4}}, "warmup_stable_decay, 0 of 10"),
+    (DECAY | {"lr_scheduler_kwargs": {"num_decay_steps": 50}}, "learning_rate is never reached"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "said"), SCHEDULES)
+def test_the_schedule_reaches_the_learning_rate_and_stays_below(settings, said, tokenizer, tmp_path):
+    check = only(make_run(tokenizer, tmp_path, **settings), "schedule")
+    assert check.ok is (said in check.found) and said in check.found + check.fix
+
+
+def test_one_checkpoint_is_enough_and_is_said(tokenizer, tmp_path):
+    check = only(make_run(tokenizer, tmp_path, save_steps=AT_THE_END), "saving")
+    assert check.ok and check.found == "save_strategy steps; one checkpoint: only the last step can be scored"
+    assert only(make_run(tokenizer, tmp_path), "saving").found == "save_strategy steps"
+    best = {"save_strategy": "best", "metric_for_best_model": "loss"}
+    assert not only(make_run(tokenizer, tmp_path, **best), "saving").ok, "nothing is best where nothing is validated"
+    assert only(make_run(tokenizer, tmp_path, **best, eval_strategy="steps", eval_steps=2), "saving").ok
+
+
+def test_a_model_of_unknown_size_is_counted_as_llama_1b(tokenizer, tmp_path):
+    check = only(make_run(tokenizer, tmp_path, parameters=None, save_only_model=True), "disk")
+    assert check.found.startswith("24.7 GB to be written") and "counted as Llama-3.2-1B's" in check.found
+
+
+def test_validation_may_be_short_where_there_is_none(tokenizer, tmp_path):
+    short = {"packing": True, "validation": sound(42)[40:]}
+    assert only(make_run(tokenizer, tmp_path, **short, do_eval=False), "validation-block").ok
+    assert not only(make_run(tokenizer, tmp_path, **short), "validation-block").ok
 
 
 CONFIG_FAULTS = {

@@ -43,13 +43,68 @@ def test_a_loss_that_is_no_number_stops_the_run(loss, monkeypatch):
         trainer.training_step(None, {"input_ids": padded(5)})
 
 
-def test_memory_advice_has_todays_numbers():
+def advice(monkeypatch, offload="none", where="train", **settings):
+    """What is said when memory runs out in training, or in a function of that name."""
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE", offload)
     arguments = SimpleNamespace(
-        per_device_train_batch_size=8, gradient_accumulation_steps=1, gradient_checkpointing=False, bf16=True
+        **{
+            "per_device_train_batch_size": 8, "per_device_eval_batch_size": 8, "gradient_accumulation_steps": 1,
+            "gradient_checkpointing": False, "bf16": True,
+        } | settings
+    )  # fmt: skip
+    scope: dict = {}
+    exec(f"def {where}(error): raise error", scope)
+    try:
+        scope[where](torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    except torch.OutOfMemoryError as error:
+        said = str(explain_memory(arguments, error))
+    assert said.startswith("the device ran out of memory (CUDA out of memory. Tried to allocate 2 GiB); ")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "smaller", "more"),
+    [(8, 1, 4, 2), (4, 3, 2, 6), (3, 1, 1, 3), (9, 2, 3, 6), (5, 1, 1, 5), (2, 1, 1, 2)],
+)
+def test_memory_advice_keeps_the_batch_to_the_row(batch, steps, smaller, more, monkeypatch):
+    said = advice(monkeypatch, per_device_train_batch_size=batch, gradient_accumulation_steps=steps)
+    assert smaller * more == batch * steps
+    assert said.endswith(
+        f"); set per_device_train_batch_size: {smaller} (now {batch}) with gradient_accumulation_steps: {more} (now {steps}) or "
+        "gradient_checkpointing: true, and go on with make train RESUME=1 and as many processes as now; or begin anew, under "
+        "another run_name, with offload_optimizer_device: cpu in deepspeed_zero3.yaml."
     )
-    said = str(explain_memory(arguments, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")))
-    assert "per_device_train_batch_size 8 -> 4 with gradient_accumulation_steps 1 -> 2" in said
-    assert "gradient_checkpointing: true" in said and "bf16: true" not in said
+
+
+CHECKPOINTED = {"gradient_checkpointing": True, "offload": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"per_device_train_batch_size": 1, "bf16": False},
+            "); set gradient_checkpointing: true, and go on with make train RESUME=1 and as many processes as now; or begin anew, "
+            "under another run_name, with offload_optimizer_device: cpu in deepspeed_zero3.yaml or bf16: true (which changes "
+            "what is learnt).",
+        ),
+        (
+            {"per_device_train_batch_size": 1, "bf16": False} | CHECKPOINTED,
+            "); begin anew, under another run_name, with bf16: true (which changes what is learnt).",
+        ),
+        ({"per_device_train_batch_size": 1} | CHECKPOINTED, "); take a device with more, or more processes."),
+        (
+            {"per_device_train_batch_size": 2} | CHECKPOINTED,
+            "gradient_accumulation_steps: 2 (now 1), and go on with make train RESUME=1 and as many processes as now.",
+        ),
+        (
+            {"where": "evaluation_loop", "per_device_eval_batch_size": 5} | CHECKPOINTED,
+            "); set per_device_eval_batch_size: 2 (now 5), and go on with make train RESUME=1 and as many processes as now.",
+        ),
+    ],
+)
+def test_memory_advice_names_only_what_is_left_to_change(settings, said, monkeypatch):
+    assert advice(monkeypatch, **settings).endswith(said)
 
 
 def test_operations_a_token_by_hand():
