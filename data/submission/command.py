@@ -15,7 +15,6 @@ from rich.console import Console
 
 from data.submission import archive, lint, rehearse, verify, writer
 from data.submission.checks import config, files
-from data.submission.checks.findings import Finding
 from data.submission.lint import Report
 from eval.console import quiet, unexpected_errors
 from eval.records import UserError
@@ -165,19 +164,12 @@ def rehearse_alone(folder: Path, work: Path, console: Console, _: Path | None) -
     manifest = verify.read_manifest(folder)[0]
     text = (folder / config.NAME).read_text(encoding="utf-8") if (folder / config.NAME).is_file() else ""
     settings = config.read(text)[0]
-    wrong = missing(folder, lint.dataset_folder(settings))
+    wrong = list(files.missing(folder, lint.dataset_folder(settings)))
     if wrong:  # before the contract's versions are set up, which are gigabytes
         said = ", ".join(f"{one.where}: {one.problem}" for one in wrong)
         raise UserError(f"{folder} is no submission that can be rehearsed ({said}); {wrong[0].fix}.")
     settings |= manifest.get("left_out", {})
     rehearsed(folder, settings, Report([]), work / "rehearsal", console)
-
-
-def missing(folder: Path, dataset: str) -> list[Finding]:
-    """The files without which nothing can be rehearsed; what `save_to_disk` wrote is a dataset too."""
-    stored = (folder / dataset / "dataset_dict.json").is_file()
-    found = files.missing(folder, dataset)
-    return [one for one in found if not (stored and one.where.startswith(f"{dataset}/"))]
 
 
 def verify_archive(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None) -> None:
