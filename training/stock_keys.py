@@ -37,7 +37,6 @@ _NOT_READ = "the contract's sft.py does not read it either"
 _TPU = "there is no TPU"
 _APEX = "it is for NVIDIA's apex, which no trainer of today uses"
 IGNORED = {
-    "_n_gpu": "the launcher decides how many GPUs there are",
     "benchmarks": _NOT_READ,
     "fp16_opt_level": _APEX,
     "fsdp_min_num_params": "deepspeed_zero3.yaml shards the model, not FSDP",

@@ -41,7 +41,7 @@ def start(
     """The contract's command by launch.py; `before` is called in the new process, before Python is there."""
     command = [sys.executable, root / "launch.py", f"--config_file={root / 'deepspeed_zero3.yaml'}"]
     command += [f"--num_processes={processes}", *launch, root / "sft.py", config, *options]
-    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
+    environment = os.environ | {"DS_ACCELERATOR": "cpu", "COLUMNS": "400"}  # sentences in one line
     return subprocess.Popen(
         list(map(str, command)), cwd=root, preexec_fn=before, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -14,17 +14,11 @@ from tokenizers.processors import TemplateProcessing
 
 from data.synthetic import write_dataset
 from eval import checkpoints, prompts
+from tests.data.stock_submission import CONFIG
 from tests.training.real_runs import ROOT, train
 
-# What the stock config says, but for names of its own trainer and trackers, and with checkpoints.
-SETTINGS = {
-    "dataset_mode": "local", "packing": True, "bf16": True, "do_eval": True, "do_train": True, "eval_strategy": "epoch",
-    "gradient_accumulation_steps": 1, "gradient_checkpointing": True,
-    "gradient_checkpointing_kwargs": {"use_reentrant": False}, "learning_rate": 2.0e-05, "log_level": "passive",
-    "logging_steps": 5, "logging_strategy": "steps", "lr_scheduler_type": "cosine", "max_steps": -1, "num_train_epochs": 1,
-    "per_device_eval_batch_size": 8, "per_device_train_batch_size": 4, "remove_unused_columns": True, "report_to": "none",
-    "save_strategy": "epoch", "seed": 42, "warmup_steps": 0.1,
-}  # fmt: skip
+# As handed out, but for steps of one packed row: the few rows here give one step of four.
+SETTINGS = CONFIG | {"per_device_train_batch_size": 1}
 OWN = ("sft.py", "sft_utils.py", "launch.py")  # Python looks for modules beside the real file: these are no links
 
 
@@ -63,8 +57,8 @@ def trained(project, stock_llama):
     }
     DatasetDict(splits).save_to_disk(str(project / "saved"))
     before = sorted(path.name for path in (project / "saved").rglob("*"))
-    settings = {"model_name_or_path": str(stock_llama), "dataset_name_or_path": str(project / "saved")}
-    settings |= SETTINGS | {"output_dir": str(project / "checkpoints"), "run_name": "stock"}
+    settings = SETTINGS | {"model_name_or_path": str(stock_llama), "dataset_name_or_path": str(project / "saved")}
+    settings |= {"output_dir": str(project / "checkpoints"), "run_name": "stock"}
     (project / "sft_config.yaml").write_text(yaml.safe_dump(settings))
     said = train(project / "sft_config.yaml", "--allow", "boundary", root=project)
     assert sorted(path.name for path in (project / "saved").rglob("*")) == before
