@@ -195,7 +195,7 @@ def test_rows_of_the_cache_that_are_not_these_are_rendered_anew_and_it_is_said(d
     else:
         file.write_bytes(file.read_bytes()[: 500 if damage == "half a file" else 0] or b"nothing")
     again, said = said_by_render(data, smollm2_tokenizer)
-    assert "d: the rows tokenized before are not what is rendered now; rendered anew" in said
+    assert "d: the cached tokens differ from what is rendered now; tokenizing again" in said
     assert again["input_ids"] == [prompts.rendered_ids(row, smollm2_tokenizer)[0] for row in data]
     assert said_by_render(data, smollm2_tokenizer)[1] == ""
 
