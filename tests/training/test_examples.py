@@ -217,7 +217,10 @@ def test_data_is_read_although_the_cache_of_datasets_cannot_be_written(smollm2_t
     token_cache.choose_folder(console)
     loaded = load_splits(ContractArguments("m", str(tmp_path), "local"))
     assert len(render(loaded["train"], smollm2_tokenizer, "d", console)) == 1
-    assert f"{tmp_path / 'a file' / 'cache'} cannot be written (Not a directory); rows are cached in" in console.file.getvalue()
+    assert (
+        f"{tmp_path / 'a file' / 'cache'} cannot be written (Not a directory); rows are cached in"
+        in console.file.getvalue()
+    )
 
 
 def test_a_disk_that_fills_up_costs_memory_not_the_run(smollm2_tokenizer, cache):
