@@ -255,7 +255,7 @@ def evaluation_strategy(settings: dict[str, Any]) -> Any:
 
 
 def services(settings: dict[str, Any]) -> Iterator[contract.Fault]:
-    """Reporting and uploading: what may wait, raise or upload on somebody else's machine."""
+    """Reporting and uploading: settings that may wait, raise or upload on another machine."""
     told = settings.get("report_to")
     named = [str(name) for name in (told if isinstance(told, list) else [told or "all"])]
     if missing := [name for name in named if name in SERVICES]:

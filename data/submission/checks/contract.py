@@ -1,4 +1,4 @@
-"""What the contract's trainer adds to TrainingArguments: keys, other defaults, and what follows from leaving keys out."""
+"""What the contract's trainer adds to TrainingArguments: keys and other defaults, and findings about keys left out."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def switches(settings: dict[str, Any]) -> Iterator[Fault]:
 
 
 def left_out(settings: dict[str, Any]) -> Iterator[Fault]:
-    """Keys whose default there is not what the author may expect."""
+    """Keys whose default there may differ from what the author expects."""
     if "packing" not in settings:
         problem = "packing is left out, which means true in the contract's trainer"
         yield "packing", "packing", problem, "state it: packing: true, or packing: false", True

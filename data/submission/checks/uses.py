@@ -137,7 +137,7 @@ def is_library(node: ast.AST) -> bool:
 
 
 def assigned_texts(tree: ast.Module) -> dict[str, list[str]]:
-    """Name -> the texts that it is given anywhere in the file."""
+    """Name -> the texts that are assigned to it anywhere in the file."""
     found: dict[str, list[str]] = {}
     for node in ast.walk(tree):
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -150,7 +150,7 @@ def assigned_texts(tree: ast.Module) -> dict[str, list[str]]:
 
 
 def texts_in(node: ast.AST) -> list[str]:
-    """The texts in an expression, without those that another call is given."""
+    """The texts in an expression, without those that are arguments of another call."""
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else []
     parts = [node.func] if isinstance(node, ast.Call) else ast.iter_child_nodes(node)

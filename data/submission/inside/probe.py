@@ -95,7 +95,7 @@ def turns_of(row: Any) -> bytes:
 
 
 def write_rows(splits: dict[str, Any], digests: dict[str, str], known: dict[str, str], folder: Path) -> None:
-    """Writes the rows of those splits whose digest is another than the known one, as JSON Lines."""
+    """Writes the rows of the splits whose digest differs from the known one, as JSON Lines."""
     for name in (name for name in splits if digests[name] != known.get(name)):
         folder.mkdir(exist_ok=True)
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as target:

@@ -204,7 +204,7 @@ def evaluate(trainer: SFTTrainer, told: dict[str, Any]) -> None:
 
 
 def compare_weights(folder: Path, base: Path, trainer: SFTTrainer, config: Rehearsed, told: dict[str, Any]) -> None:
-    """Fault where what was saved is not what was trained, or is what training began with."""
+    """Raises Fault where the saved weights are not the trained ones, or equal those of the base."""
     saved, before = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (folder, base))
     trained = trainer.model.state_dict()
     if not all(torch.equal(saved[name], trained[name]) for name in trained):
