@@ -56,10 +56,10 @@ demo: setup ## the main job on any machine: train SmolLM2-135M on word problems,
 	@$(PYTHON_BIN) -m eval run models/smollm2-135m checkpoints/demo --benchmark synthetic-test --benchmarks-dir data/built/demo --max-tokens 96
 	@echo "open reports/index.html"
 
-preflight: setup ## look at the config and the data before training: lengths, EOS, boundary, boxes, duplicates, disk
+preflight: setup ## check the config and the data before training: lengths, EOS, boundary, boxes, duplicates, schedule, disk; ALLOW="name …"
 	@$(LAUNCH) $(call quoted,CONFIG) --preflight $(ALLOWED)
 
-train: setup ## train by sft_config.yaml (CONFIG=… for another, PROCESSES=… for other than one a GPU)
+train: setup ## train by sft_config.yaml; CONFIG=… PROCESSES=… (default: one per GPU) RESUME=1 ALLOW="name …"; Ctrl-C stops it
 	@$(LAUNCH) $(call quoted,CONFIG) $(if $(RESUME),--resume) $(ALLOWED)
 
 eval: setup ## score CKPT=… (a checkpoint, a run or a hub id); BENCH=a,b BENCH_DIR=… LIMIT=… MAX_TOKENS=… ENGINE=hf SKIP_BROKEN=1 JSON=1 SHOTS=4 SHOTS_FROM=… PROMPT=tokenizer SYSTEM=… TEMPLATE_ARGS=… TEMPERATURE=… SEEDS="0 1 2"
@@ -101,7 +101,7 @@ rehearse: setup ## the same, trained for two steps on the contract's own version
 verify: setup ## unpack ZIP=submission.zip elsewhere, look at it and rehearse it as a stranger would
 	@$(PYTHON_BIN) -m data submission verify $(call quoted,ZIP)
 
-parity: setup ## the same batches through this project's ZeRO-3 run, a plain PyTorch loop and the contract's trainer: where they part; CONFIG=… STEPS=20 LAUNCH_CONFIG=…
+parity: setup ## the same batches through this project's ZeRO-3 run, a plain PyTorch loop and the contract's trainer: where they differ; CONFIG=… STEPS=20 LAUNCH_CONFIG=…
 	@$(PYTHON_BIN) -m data demo
 	@$(PYTHON_BIN) -m parity $(if $(filter command environment,$(origin CONFIG)),--config $(call quoted,CONFIG)) $(if $(STEPS),--steps $(STEPS)) \
 	  $(if $(value LAUNCH_CONFIG),--launch-config $(call quoted,LAUNCH_CONFIG))

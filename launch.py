@@ -2,8 +2,8 @@
 
     python launch.py --config_file=deepspeed_zero3.yaml sft.py [CONFIG]
 
-takes what `accelerate launch` takes and runs the same code in a process of its own; only a run that fails or is stopped ends
-differently: with sft.py's own exit code, or 128 + the signal, and with no process left.
+takes the arguments of `accelerate launch` and runs its code in a child process. Only a run that fails or is stopped ends
+differently: with the exit code of sft.py, or 128 + the signal number, and without leaving a process behind.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from types import FrameType
 
 from training import signals
 
-# What a stopped launcher and its workers get to end by themselves.
+# Seconds in which a stopped launcher and its workers can end by themselves.
 GRACE_S = 5
 
 
 def main() -> int:
-    """Runs the launcher beside this process; returns the exit code of the process that failed first, 0 where none did."""
+    """Runs the launcher in a child process; returns the exit code of the process that failed first, or 0."""
     folder = tempfile.mkdtemp(prefix="training-")
     os.environ[signals.SAID] = os.path.join(folder, "said")  # noqa: PTH118
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)  # until both sides are ready for them
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)  # until both processes have their handlers
     parent, child = os.getpid(), os.fork()
     if not child:
         return launch(parent)
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def watch(child: int) -> int:
-    """Waits for the launcher; a signal ends it, at the latest after GRACE_S or with the second signal."""
+    """Waits for the launcher and passes signals on; SIGKILL follows after GRACE_S or at the second signal."""
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -54,16 +54,16 @@ def watch(child: int) -> int:
     if stopped and code:
         return 128 + stopped[0]
     if code < 0:
-        print(f"error: the launcher was ended by signal {-code} (9 is mostly memory).", file=sys.stderr)
+        print(f"error: signal {-code} ended the launcher (9 usually means that memory ran out).", file=sys.stderr)
     return code if code >= 0 else 1
 
 
 def launch(parent: int) -> int:
-    """The launcher, in a session that Ctrl-C does not reach: `parent` ends it, by a signal or by its own end."""
+    """Runs the launcher in its own session, which Ctrl-C does not reach; it ends with `parent` or by its signal."""
     os.setsid()
     signals.follow_parent(parent)
     os.environ[signals.LAUNCHER_PID] = str(os.getpid())
-    # The launcher of torch takes SIGHUP even where nohup has it ignored: what was ignored stays blocked.
+    # torch's launcher handles SIGHUP even under nohup, which ignores it: ignored signals stay blocked.
     heard = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN]
     for number in heard:
         signal.signal(number, signal.SIG_DFL)
@@ -97,7 +97,7 @@ def accelerate() -> int:
         return failure.exitcode if failure.exitcode > 0 else 1
     except subprocess.CalledProcessError as error:  # a single process without DeepSpeed
         return error.returncode if error.returncode > 0 else 1
-    except Exception as error:  # what it finds wrong with its own config and switches
+    except Exception as error:  # errors in its own config and options
         print(f"error: accelerate launch: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0

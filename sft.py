@@ -112,7 +112,7 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
 
 
 def lenience(allowed: list[str], appended: bool) -> list[str]:
-    """What prompt.json says of the template: the faults that were let pass, and that EOS was appended."""
+    """What prompt.json records about the template: the allowed faults, and whether EOS was appended."""
     return [name for name in allowed if name in prompts.FAULTS] + [prompts.APPENDED_EOS] * appended
 
 
@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def log_of(run: Path, preflight_only: bool) -> Iterator[Path]:
-    """Where libraries write to: a file in the run's folder, which is held for it; preflight leaves that alone."""
+    """The log for library output: in the run's folder, which is locked meanwhile; for preflight, a temporary file."""
     if not preflight_only:
         with lock.held(run):
             yield run / checkpoints.TRAIN_LOG
@@ -168,7 +168,7 @@ def log_of(run: Path, preflight_only: bool) -> Iterator[Path]:
     try:
         yield log
     except UserError as error:
-        if str(log) in str(error):  # the whole story is told there
+        if str(log) in str(error):  # the message names the log, so the log stays
             raise
         shutil.rmtree(log.parent)
         raise
@@ -177,10 +177,18 @@ def log_of(run: Path, preflight_only: bool) -> Iterator[Path]:
 
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="sft.py", description="Supervised fine-tuning on math.")
-    whole.add_argument("config", type=Path, nargs="?", default=Path("sft_config.yaml"), metavar="CONFIG")
-    whole.add_argument("--preflight", action="store_true", help="stop after the checks")
-    whole.add_argument("--resume", action="store_true", help="go on from the newest checkpoint with optimizer state")
-    whole.add_argument("--allow", action="append", default=[], metavar="CHECK", help="run although this check fails")
+    whole.add_argument(
+        "config", type=Path, nargs="?", default=Path("sft_config.yaml"), metavar="CONFIG", help="default: %(default)s"
+    )
+    whole.add_argument("--preflight", action="store_true", help="run the checks and stop")
+    whole.add_argument("--resume", action="store_true", help="resume from the newest checkpoint with optimizer state")
+    whole.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="run although this check of preflight fails; may be repeated",
+    )
     return whole
 
 

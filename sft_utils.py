@@ -27,8 +27,8 @@ def get_tokenizer(model_name_or_path: str, set_pad_token: bool = True) -> PreTra
     """The tokenizer of a model folder or hub id, with a pad token that differs from its EOS token.
 
     The distinction matters: collators mask every pad token in the labels, so with pad == EOS the model is never
-    taught to stop. `set_pad_token` changes nothing: the contract's trainer passes its `packing`,
-    so it asks for no pad token just where its collator needs one. The vocabulary is not enlarged.
+    taught to stop. `set_pad_token` is ignored: the contract's trainer passes its `packing`,
+    and so would leave the pad token unset exactly where its collator needs one. The vocabulary is not enlarged.
     Raises ValueError where no spare token exists.
     """
     tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)

@@ -345,10 +345,10 @@ def is_settled(folder: Path) -> bool:
 
 
 def refuse_half_written(folder: Path) -> None:
-    """Raises UserError (exit code 1) for a checkpoint in which training ended before it wrote run.json, its last file."""
+    """Raises UserError (exit code 1) for a checkpoint without run.json, the last file that training writes."""
     if STEP.search(folder.name) and (folder.parent / TRAIN_LOG).is_file() and not (folder / "run.json").is_file():
         raise UserError(
-            f"{folder} is half-written (it has no run.json): training ended meanwhile, or writes it now; go on with "
+            f"{folder} is unfinished (it has no run.json): training stopped while writing it, or is still writing; resume with "
             "make train RESUME=1, or remove it.",
             1,
         )

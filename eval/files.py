@@ -12,7 +12,7 @@ import yaml
 
 from eval.records import UserError
 
-MERGE = "tag:yaml.org,2002:merge"  # `<<`, which may be there more than once
+MERGE = "tag:yaml.org,2002:merge"  # `<<`, which may occur more than once
 
 
 def read_mapping(path: Path, advice: str = "name a file that is there") -> dict[str, Any]:
@@ -21,15 +21,15 @@ def read_mapping(path: Path, advice: str = "name a file that is there") -> dict[
         text = path.read_text(encoding="utf-8")
         for key, first, again in _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader)):
             raise UserError(
-                f"{path}: {key!r} stands in line {first} and again in line {again}; YAML would let the last one count "
-                "in silence. Keep one of the two."
+                f"{path}: {key!r} is in line {first} and again in line {again}; YAML would silently use the last one. "
+                "Keep one of the two."
             )
         settings = yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {advice}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an invalid date or number
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}; mend that line.") from None
     if not isinstance(settings, dict):
         raise UserError(f"{path} holds {type(settings).__name__}, not a mapping; write one `key: value` a line.")
@@ -37,13 +37,13 @@ def read_mapping(path: Path, advice: str = "name a file that is there") -> dict[
 
 
 def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
-    """(key, its line, its line again) for every key that a mapping has twice, however deep that mapping lies."""
+    """(key, its line, its second line) for every key that occurs twice in a mapping, at any depth."""
     ahead, seen = [root], set()
     while ahead:
         node = ahead.pop()
         if id(node) in seen or not isinstance(node, yaml.CollectionNode):
             continue
-        seen.add(id(node))  # an alias is the very node that it stands for
+        seen.add(id(node))  # an alias is the same node object as its anchor
         if isinstance(node, yaml.SequenceNode):
             ahead += node.value
             continue

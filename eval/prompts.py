@@ -29,7 +29,7 @@ DATE = "26 Jul 2024"  # Llama 3's own default
 # What a template can do wrong and `sft.py --allow` lets pass: to measure what the fault costs.
 FAULTS = ("boundary", "eos")
 
-# In prompt.json's `allowed`: the template ends in no EOS, and packing put one behind every example, as the contract's trainer does.
+# In prompt.json's `allowed`: the template has no EOS, and packing appended one to every example, as the contract's trainer does.
 APPENDED_EOS = "eos appended by packing"
 
 # Between a few-shot example and what follows it. Training ends an example with EOS; a base model would take that for the
@@ -48,9 +48,9 @@ def example_of(problem: str, solution: str | None = None) -> dict[str, Any]:
 
 
 def render_text(example: Mapping[str, Any], tokenizer: Any, task: str) -> str:
-    """The text of `example` by `sft_utils`; for "generation" that of the turns before the answer.
+    """The text that `sft_utils` renders for `example`; for "generation" from the turns before the answer only.
 
-    A template may render whatever turns it is given, and may change them: it gets a copy.
+    The template gets a copy, because it may change the turns.
     """
     given = copy.deepcopy(dict(example))
     if task == "generation" and given["messages"][-1]["role"] == "assistant":
@@ -97,9 +97,9 @@ def chat_ids(problem: str, tokenizer: Any, more: Mapping[str, Any] = NOTHING) ->
 
 
 def rendered_ids(example: dict[str, Any], tokenizer: Any, append_eos: bool = False) -> tuple[list[int], list[int]]:
-    """(token ids of the whole example, those of its prompt), as they are: whether they fit together is not asked.
+    """(token ids of the whole example, token ids of its prompt), without checks.
 
-    With `append_eos`, EOS follows a text that does not end in it.
+    With `append_eos`, EOS is added where the text does not end in it.
     """
     ids = list(tokenizer(render_text(example, tokenizer, "sft")).input_ids)
     if append_eos and ids[-1:] != [tokenizer.eos_token_id]:
@@ -108,7 +108,7 @@ def rendered_ids(example: dict[str, Any], tokenizer: Any, append_eos: bool = Fal
 
 
 def ends_without_eos(tokenizer: Any) -> bool:
-    """Whether the training text of a probe does not end in EOS, so that packing has one to append."""
+    """Whether the training text of a probe does not end in EOS, so that packing appends one."""
     return any(rendered_ids(example_of(*probe), tokenizer)[0][-1:] != [tokenizer.eos_token_id] for probe in PROBES)
 
 
@@ -157,7 +157,7 @@ def describe(tokenizer: Any, allowed: Collection[str] = ()) -> dict[str, Any]:
     """What prompt.json holds: the fingerprint of the rendered probes, the stop ids, and the template for people.
 
     The fingerprint is the first 16 hex digits of the sha256 of the probes' token ids, prompt lengths and the EOS id.
-    `allowed` are those of FAULTS that training was told to let pass, and APPENDED_EOS; prompt.json says so.
+    `allowed` are the FAULTS that training accepted, and APPENDED_EOS; prompt.json records them.
     """
     rendered = [training_ids(example_of(*probe), tokenizer, allowed) for probe in PROBES]
     content = json.dumps([rendered, tokenizer.eos_token_id])
@@ -274,7 +274,7 @@ def read_prompt_file(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def allowed_in(checkpoint: Path) -> list[str]:
-    """Those of FAULTS that the checkpoint was trained with on purpose, and APPENDED_EOS, by its prompt.json."""
+    """The FAULTS that the training of the checkpoint accepted, and APPENDED_EOS, by its prompt.json."""
     named = (read_prompt_file(checkpoint) or {}).get("allowed")
     return [fault for fault in (*FAULTS, APPENDED_EOS) if isinstance(named, list) and fault in named]
 

@@ -3,8 +3,8 @@
     python -m parity [--config demo_config.yaml] [--steps 20] [--launch-config deepspeed_zero3.yaml] [--no-stock]
 
 Compares losses step by step and the final weights, in float32, on a small Llama with random weights. The contract's
-trainer begins as it is; each row of the table takes one difference away, until nothing differs. Exit code 1 where this
-project's run parts from the plain loop, or where the last row still differs.
+trainer starts unchanged; each row of the table removes one difference, until none is left. Exit code 1 where this
+project's run differs from the plain loop, or where the last row still differs.
 """
 
 from __future__ import annotations
@@ -116,14 +116,19 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m parity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     whole.add_argument(
-        "--config", type=Path, default=Path("demo_config.yaml"), help="whose optimizer settings and rows are used"
+        "--config",
+        type=Path,
+        default=Path("demo_config.yaml"),
+        help="config whose optimizer settings and rows are used (default: demo_config.yaml)",
     )
-    whole.add_argument("--steps", type=int, default=20)
+    whole.add_argument("--steps", type=int, default=20, help="optimizer steps per training (default: 20)")
     whole.add_argument(
-        "--launch-config", type=Path, help="for example one that offloads Adam; default: deepspeed_zero3.yaml"
+        "--launch-config",
+        type=Path,
+        help="another launch config, for example one that offloads Adam (default: deepspeed_zero3.yaml)",
     )
     whole.add_argument(
-        "--no-stock", action="store_true", help="leave the contract's trainer out, which needs .venv-stock"
+        "--no-stock", action="store_true", help="leave out the contract's trainer, which needs .venv-stock (3.3 GB)"
     )
     return whole
 

@@ -1,4 +1,4 @@
-"""How far two trainings part: step by step in the loss, and in the final weights."""
+"""How far two trainings differ: in the loss of each step, and in the final weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def compare(
     losses: Sequence[float], weights: dict[str, torch.Tensor],
     other_losses: Sequence[float], other_weights: dict[str, torch.Tensor],
 ) -> Difference:  # fmt: skip
-    """The largest differences of two trainings. Raises ValueError where they have other steps or other weights."""
+    """The largest differences of two trainings. Raises ValueError where their steps or the names of their weights differ."""
     if weights.keys() != other_weights.keys():
-        raise ValueError(f"other weights: {sorted(weights.keys() ^ other_weights.keys())[:3]}")
+        raise ValueError(f"the names of the weights differ: {sorted(weights.keys() ^ other_weights.keys())[:3]}")
     apart = [abs(a - b) for a, b in zip(losses, other_losses, strict=True)]
     first = next((step for step, size in enumerate(apart, start=1) if not size <= TOLERANCE), None)
     weight = torch.stack([(weights[name] - other_weights[name]).abs().max() for name in weights])

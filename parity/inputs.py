@@ -1,4 +1,4 @@
-"""What every side of the comparison starts from: one base model in float32, one set of rows, one config."""
+"""The common input of all trainings: one base model in float32, one set of rows, one config."""
 
 from __future__ import annotations
 

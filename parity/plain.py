@@ -44,7 +44,7 @@ def train(base: Path, batches: list[list[Batch]], settings: dict[str, Any]) -> t
 
 
 def groups(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only, as transformers' Trainer has it: not on norms and biases."""
+    """Weight decay on matrices only, as in transformers' Trainer: not on norms and biases."""
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     others = [weight for weight in model.parameters() if weight.dim() == 1]
     return [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
@@ -53,8 +53,8 @@ def groups(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
 def mean_loss(model: Any, step: list[Batch]) -> torch.Tensor:
     """Cross entropy per learnt token, over the batches of all processes.
 
-    Examples stand in rows of their own, padded at the end: causality alone keeps them from what follows, so there is no
-    mask that could be wrong.
+    Each example has its own row, padded at the end. Causal attention never sees the padding, so no mask is needed that
+    could be wrong.
     """
     found = [example for batch in step for example in examples(batch)]
     ids = pad_sequence([ids for ids, _ in found], batch_first=True)
@@ -64,7 +64,7 @@ def mean_loss(model: Any, step: list[Batch]) -> torch.Tensor:
 
 
 def examples(batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """(ids, labels) of each example: without padding, and a packed row taken apart where positions begin again."""
+    """(ids, labels) of each example: without padding, and a packed row split where positions start at 0 again."""
     found = []
     for row, (ids, labels) in enumerate(zip(batch["input_ids"], batch["labels"], strict=True)):
         if "position_ids" in batch:

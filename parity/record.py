@@ -1,4 +1,4 @@
-"""sft.py as it is, with each step's batch and exact loss written down: launched as sft.py is, one file per process.
+"""sft.py unchanged, with the batch and exact loss of each step recorded: launched like sft.py, one file per process.
 
 launch.py --config_file=deepspeed_zero3.yaml parity/record.py CONFIG OUT [option of sft.py …]
 """
@@ -16,10 +16,10 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import sft  # noqa: E402 - found through the line above, whatever folder the launcher starts in
+import sft  # noqa: E402 - found through the line above, from any folder
 from training.trainer import Trainer  # noqa: E402
 
-# What an optimizer step depends on beside the batch.
+# What an optimizer step depends on, apart from the batch.
 OPTIMISATION = (
     "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "weight_decay", "max_grad_norm",
     "adam_beta1", "adam_beta2", "adam_epsilon", "optim",
@@ -45,7 +45,7 @@ def record(out: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A setting without the enumeration that it comes in."""
+    """A setting as a plain value: enumerations and dataclasses are unwrapped."""
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else getattr(value, "value", value)
 
 

@@ -1,4 +1,4 @@
-"""The differences between the contract's trainer and this project's, in the order in which they are taken away."""
+"""The differences between the contract's trainer and this project's, in the order in which they are removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rung:
-    """The contract's trainer without the differences of this rung and of those before it.
+    """The contract's trainer without the differences of this rung and of the rungs before it.
 
     `one_eos`: packing appends no second EOS. `batches`: "" its own, "rows" the recorded rows as one text each, "examples"
     the same with each example's own positions and attention, "predicted" with the first token of a row not counted.

@@ -1,4 +1,4 @@
-"""Starts the trainings that are compared: each in processes of its own, with what libraries print in a log."""
+"""Starts the trainings that are compared: each in its own processes, with library output in a log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parity.plain import Weights
 from parity.rungs import Rung
 
 ROOT = Path(__file__).resolve().parent.parent
-# Data that preflight would stop a real run for makes no step of two trainers differ.
+# Checks of preflight that have no influence on whether two trainers take the same steps.
 ALLOWED = ("validation-block", "duplicates", "leak", "box", "saving", "disk")
 
 Training = tuple[list[float], Weights]
@@ -71,5 +71,5 @@ def start(command: list[Any], log: Path, environment: dict[str, str]) -> None:
             check=False,
         )  # fmt: skip
     if done.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
         raise UserError(f"{Path(str(command[1])).name} failed: {said[-1][:300]} (the whole log: {log})", 1)

@@ -1,4 +1,4 @@
-"""The contract's trainer on its own versions, one rung after another: each rung takes one difference away.
+"""The contract's trainer on its own versions, one rung after another: each rung removes one difference.
 
     .venv-stock/bin/python parity/stock.py JOB.json OUT.pt
 
@@ -45,7 +45,7 @@ class Recorded(torch.utils.data.Dataset):
 
 
 class Trainer(SFTTrainer):
-    """TRL's trainer as it is, but for a list of its exact losses, and rows in the given order where they are recorded."""
+    """TRL's trainer, with a list of its exact losses, and with recorded rows in the given order."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -64,7 +64,7 @@ def without_positions(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def own_attention(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch with each packed example's own positions, and a mask that shows it itself alone."""
+    """The batch with each packed example's own positions, and a mask that limits attention to it."""
     if "position_ids" not in batch:
         return without_positions(batch)
     example = (batch["position_ids"] == 0).cumsum(-1)
@@ -75,7 +75,7 @@ def own_attention(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def predicted_only(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch without the labels of first tokens, which nothing predicts and the stock loss counts in its mean."""
+    """The batch without the labels of first tokens, which nothing predicts, although the stock loss counts them in its mean."""
     labels = batch["labels"].clone()
     labels[:, 0] = -100
     return without_positions(batch) | {"labels": labels}
@@ -111,7 +111,7 @@ def run(job: dict[str, Any], rung: dict[str, Any]) -> tuple[list[float], dict[st
 
 
 def texts(job: dict[str, Any], module: Any, tokenizer: Any, one_eos: bool) -> Any:
-    """The rows as the contract's trainer renders them; with `one_eos`, without the one that packing appends itself."""
+    """The rows as the contract's trainer renders them; with `one_eos`, without the EOS that packing appends again."""
     rows = load_dataset("json", data_files=job["rows"], split="train")
     rows = rows.map(module.apply_chat_template, fn_kwargs={"tokenizer": tokenizer, "task": "sft"})
     end = tokenizer.eos_token

@@ -1,4 +1,4 @@
-"""What a run's settings amount to: rows of a step, steps, checkpoints, and the disk that they take."""
+"""Sizes of a run, from its settings: rows per step, steps, checkpoints, disk space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trl import SFTConfig
 
 from training.records import Run
 
-# Bytes a parameter: Adam's two moments and the float32 master weights.
+# Bytes per parameter: Adam's two moments and the float32 master weights.
 STATE_BYTES = 12
 LLAMA_1B = 1_235_814_400  # parameters of Llama-3.2-1B
 
@@ -22,7 +22,7 @@ def batch_rows(run: Run) -> int:
 
 
 def packed_rows(run: Run) -> int:
-    """Rows of an epoch; packed ones are estimated as full, which best-fit packing comes within a few percent of."""
+    """Rows per epoch. Packed rows are estimated as full; best-fit packing comes within a few percent of that."""
     rows = run.rendered["train"]
     return (
         math.ceil(sum(map(len, rows["input_ids"])) / run.arguments.max_length) if run.arguments.packing else len(rows)
@@ -37,7 +37,7 @@ def total_steps(run: Run) -> int:
 
 
 def epoch_steps(run: Run) -> int:
-    """Optimizer steps of an epoch; 0 where dataloader_drop_last leaves no batch."""
+    """Optimizer steps per epoch; 0 where dataloader_drop_last leaves no batch."""
     args = run.arguments
     batches = packed_rows(run) / (args.per_device_train_batch_size * run.processes)
     whole = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
@@ -54,7 +54,7 @@ def save_count(args: SFTConfig, steps: int) -> int:
 
 
 def size_in_parameters(run: Run) -> int:
-    """Parameters that are trained and saved; those of Llama-3.2-1B where that is not known."""
+    """Parameters that are trained and saved; those of Llama-3.2-1B where the number is unknown."""
     return run.parameters or LLAMA_1B
 
 

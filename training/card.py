@@ -1,4 +1,4 @@
-"""The model card (README.md) of a checkpoint: its base, its data, the settings, and how to ask it."""
+"""The model card (README.md) of a checkpoint: its base, its data, its settings and its prompt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PATHS = ("model_name_or_path", "dataset_name_or_path", "output_dir", "run_name")
 
 
 def public_name(name: str) -> str:
-    """A hub id as it is; a folder by its own name, because its path means nothing elsewhere, or by the hub's where it is from there."""
+    """A hub id as it is. A folder by its hub id where it is from the hub's cache, else by its name: paths mean nothing elsewhere."""
     path = Path(name)
     if not path.exists():
         return name
     whole = path.resolve()
     if hub := HUB_FOLDER.search(f"{whole}/"):
         return hub[1].replace("--", "/")
-    # One of a run's own: the run's name says more than the step.
+    # A checkpoint: its step means nothing without the name of its run.
     return "/".join(whole.parts[-2:]) if whole.name.startswith(("checkpoint-", "final")) else whole.name
 
 
@@ -56,7 +56,7 @@ def card(notes: Mapping[str, Mapping[str, Any]], adapter: bool) -> str:
         "## Data",
         "\n".join(rows),
         "## Prompt",
-        "The text that it was trained on; ask with its beginning, up to the solution:",
+        "The format of the training texts; prompt with its beginning, up to the solution:",
         fenced(str(notes["prompt.json"]["template"])),
         "## Settings",
         fenced(as_yaml({key: value for key, value in config.items() if key not in PATHS}), "yaml"),
@@ -66,17 +66,17 @@ def card(notes: Mapping[str, Mapping[str, Any]], adapter: bool) -> str:
 
 
 def as_yaml(value: Mapping[str, Any]) -> str:
-    """YAML in which no text can be anything but a text."""
+    """YAML; every text that could be read as another type is quoted."""
     return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=False, width=1_000_000)
 
 
 def code(text: str) -> str:
-    """A name as a code span on one line, whatever it holds."""
+    """A name as a code span on one line, whatever characters it has."""
     return f"`{printable(text).replace('`', chr(39))}`"
 
 
 def fenced(text: str, language: str = "") -> str:
-    """A block of text that ends where it ends, whatever it holds."""
+    """A fenced block; its fence is longer than every run of backticks in the text."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -15,11 +15,11 @@ from eval.records import UserError
 from training.spelling import nearest
 from training.values import mapping
 
-# Keys by which TRL would change tokenizer or rows after preflight has looked at them.
+# Keys by which TRL would change the tokenizer or the rows after preflight has checked them.
 BEHIND_PREFLIGHT = {
     "eos_token": "set it in get_tokenizer (sft_utils.py), where preflight, evaluation and a submission see it",
     "pad_token": "set it in get_tokenizer (sft_utils.py), where preflight, evaluation and a submission see it",
-    "chat_template_path": "write the template into apply_chat_template (sft_utils.py), which alone is asked",
+    "chat_template_path": "write the template into apply_chat_template (sft_utils.py), the only place where it is read",
 }
 LAUNCH = ("deepspeed", "fsdp", "fsdp_config", "parallelism_config")
 METRICS = ("loss", "mean_token_accuracy", "entropy", "num_tokens")  # what TRL's trainer measures in validation
@@ -33,29 +33,29 @@ def refuse_conflicts(path: Path, settings: dict[str, Any]) -> None:
 
 
 def purposes(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    """(key, what to do) for settings that say something which other files or commands decide."""
+    """(key, what to do) for settings that belong in other files or commands."""
     found = [(key, fix) for key, fix in BEHIND_PREFLIGHT.items() if settings.get(key) is not None]
     if settings.get("do_train") is False:
         found.append(
-            ("do_train", "nothing would be trained: write do_train: true (make preflight looks without training)")
+            ("do_train", "nothing would be trained: write do_train: true (make preflight checks without training)")
         )
     if mapping(settings.get("dataset_kwargs")).get("skip_prepare_dataset"):
-        found.append(("dataset_kwargs", "skip_prepare_dataset would leave out packing and the loss's mask; remove it"))
+        found.append(("dataset_kwargs", "skip_prepare_dataset would skip packing and the loss mask; remove it"))
     if settings.get("resume_from_checkpoint"):
-        found.append(("resume_from_checkpoint", "it is not read: leave it out and resume with make train RESUME=1"))
+        found.append(("resume_from_checkpoint", "this key is not used: remove it, and resume with make train RESUME=1"))
     metric = settings.get("metric_for_best_model")
     if metric is not None and metric.removeprefix("eval_") not in METRICS:
-        found.append(("metric_for_best_model", f"validation measures {', '.join(METRICS)}: take one of them"))
+        found.append(("metric_for_best_model", f"validation measures {', '.join(METRICS)}: use one of them"))
     for key in LAUNCH:
         if settings.get(key):
-            found.append((key, "the launch config decides that: remove it here, and see deepspeed_zero3.yaml"))
+            found.append((key, "the launch config decides this: remove it here, and see deepspeed_zero3.yaml"))
     if settings.get("push_to_hub") and not (settings.get("hub_token") or get_token()):
-        found.append(("push_to_hub", "there is no login: run .venv/bin/hf auth login, or remove it"))
+        found.append(("push_to_hub", "no login is found: run .venv/bin/hf auth login, or remove it"))
     return found
 
 
 def machine(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    """(key, what to do) for settings that this machine cannot do."""
+    """(key, what to do) for settings that this machine does not support."""
     gpu = torch.cuda.is_available() and not settings.get("use_cpu")
     found = []
     if not gpu:
@@ -69,12 +69,12 @@ def machine(settings: dict[str, Any]) -> list[tuple[str, str]]:
             "a GPU" if not gpu else None if importlib.util.find_spec("liger_kernel") else "the package liger-kernel"
         )
         if missing:
-            found.append(("use_liger_kernel", f"it needs {missing}, which is not there; remove it"))
+            found.append(("use_liger_kernel", f"it needs {missing}, which is not found; remove it"))
     return found
 
 
 def choose_trackers(path: Path, wanted: str | list[str] | None) -> tuple[list[str], list[str]]:
-    """(the trackers to report to, a line for each that is left out because it is not installed).
+    """(the trackers to report to, one line for each that is not installed).
 
     Raises UserError for a name that transformers does not know.
     """
@@ -88,10 +88,10 @@ def choose_trackers(path: Path, wanted: str | list[str] | None) -> tuple[list[st
                 if near
                 else f"it must be none, all or some of {', '.join(INTEGRATION_TO_CALLBACK)}."
             )
-            raise UserError(f"{path}: report_to is {name!r}, which is no tracker; {advice}")
+            raise UserError(f"{path}: report_to is {name!r}, which is not a known tracker; {advice}")
     if "all" in names:
         return there, []
     chosen = [name for name in dict.fromkeys(names) if name != "none"]
     return [name for name in chosen if name in there], [
-        f"report_to: {name} is not installed and left out" for name in chosen if name not in there
+        f"report_to: {name} is not installed and is left out" for name in chosen if name not in there
     ]

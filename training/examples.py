@@ -53,7 +53,7 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
 
 @contextlib.contextmanager
 def nothing_cached_beside_the_data() -> Iterator[None]:
-    """What sft_utils.py maps or filters goes to a temporary folder, not to that of the data, and is never an earlier result.
+    """Results of map and filter in sft_utils.py go to a temporary folder, not to the data's, and are never reused.
 
     `datasets` keys its own cache by the function alone, not by the files that the function reads.
     """
@@ -124,11 +124,11 @@ def render(
 
 
 def refuse_other_texts(texts: token_cache.Texts, again: token_cache.Texts, name: str) -> None:
-    """Raises UserError (exit code 1) where the same rows were rendered to other texts the second time."""
+    """Raises UserError (exit code 1) where the same rows render to different texts the second time."""
     if texts.digest() != again.digest():
         raise UserError(
-            f"sft_utils.py: apply_chat_template gives another text for the same rows of {name} when it is called "
-            "again, so evaluation could not ask as training did; make it depend on the row alone.",
+            f"sft_utils.py: apply_chat_template gives different text for the same rows of {name} at a second "
+            "call, so evaluation could not use the prompts of training; make it depend on the row alone.",
             1,
         )
 
@@ -145,7 +145,7 @@ def encode_row(row: dict[str, Any], tokenizer: PreTrainedTokenizer, append_eos: 
 
 
 def rendered_texts(row: dict[str, Any], tokenizer: PreTrainedTokenizer) -> list[str]:
-    """All that the tokens of a row are made of, and its source: what the cache is keyed by."""
+    """All texts that decide the tokens of a row, and its source: the cache key covers them."""
     source = str(row.get("source") or "")
     if not is_conversation(row.get("messages")):
         return [source]

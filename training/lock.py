@@ -1,4 +1,4 @@
-"""One training a folder: held by the first process of a launch while it runs, released by the kernel however that ends."""
+"""One training per folder. The first process of a launch holds the lock; the kernel releases it however that process ends."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from eval.console import printable
 from eval.records import UserError
 
 LOCK = ".training.lock"
-# A process that is not the first waits this long for the first to have the folder: imports take seconds on a busy machine.
-# Another machine may not see the folder.
+# How long other processes wait until the first one has the lock: imports take seconds on a busy machine. A process on
+# another machine may not see the folder, and waits less.
 PATIENCE_S, PATIENCE_ELSEWHERE_S = 300, 20
 POLL_S = 0.05
 
 
 @contextlib.contextmanager
 def held(run: Path) -> Iterator[None]:
-    """The run's folder for this launch alone. Raises UserError, having touched nothing, where another training holds it.
+    """Locks the run's folder for this launch. Raises UserError, and changes nothing, where another training holds the lock.
 
-    The first process of a launch takes the lock, the others wait until it has it, so that none of them writes before.
+    The first process takes the lock. The others wait until it has the lock, so that none of them writes earlier.
     """
     if os.environ.get("RANK", "0") != "0":
         wait_for_first(run)
@@ -46,13 +46,13 @@ def held(run: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_lock(run: Path) -> Iterator[int]:
-    """The lock's file, made where it is not there; processes that training starts do not inherit it."""
+    """The lock file, created where it is missing; child processes do not inherit it."""
     try:
         run.mkdir(parents=True, exist_ok=True)
         file = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise UserError(
-            f"{run} is no folder to write to ({error.strerror or error}); mend that or name another folder."
+            f"{run} cannot be written to ({error.strerror or error}); fix that, or set another output_dir or run_name."
         ) from None
     try:
         yield file
@@ -80,17 +80,19 @@ def read_holder(run: Path) -> dict[str, object]:
 
 
 def holder(run: Path) -> str:
-    """The process that holds the folder, for people."""
+    """The process that holds the lock, as text for a message."""
     found = read_holder(run)
     return printable(f"process {found.get('pid', 'unknown')} on {found.get('host', 'an unknown host')}")
 
 
 def busy(run: Path) -> UserError:
-    return UserError(f"{run} is being trained into by {holder(run)}; wait for it, end it, or set another run_name.")
+    return UserError(
+        f"{run} is in use by another training ({holder(run)}); wait for it, stop it, or set another run_name."
+    )
 
 
 def wait_for_first(run: Path) -> None:
-    """Returns when the first process of this launch has the folder, or when that has taken too long."""
+    """Returns when the first process of this launch has the lock, or after the time limit."""
     here = os.environ.get("GROUP_RANK", "0") == "0"
     until = time.monotonic() + (PATIENCE_S if here else PATIENCE_ELSEWHERE_S)
     while read_holder(run).get("launch") != launch() and time.monotonic() < until:
@@ -98,13 +100,13 @@ def wait_for_first(run: Path) -> None:
 
 
 def refuse_held(run: Path) -> None:
-    """Raises UserError where a training holds the folder, which is about to be removed."""
+    """Raises UserError where a training holds the lock. For callers that are about to remove the folder."""
     if is_held(run):
         raise busy(run)
 
 
 def is_held(run: Path) -> bool:
-    """Whether a training holds the folder now."""
+    """Whether a training holds the lock now."""
     try:
         file = os.open(run / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

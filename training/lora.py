@@ -41,7 +41,7 @@ class LoraArguments:
 
 
 def add_adapters(path: Path, lora: LoraArguments, model: PreTrainedModel) -> Any:
-    """`model`, a skeleton, with peft's adapters. Raises UserError where peft finds no such modules or cannot adapt one."""
+    """`model`, a skeleton, with peft's adapters. Raises UserError where peft finds no such modules or cannot adapt one of them."""
     from peft import get_peft_model
 
     try:
@@ -51,10 +51,10 @@ def add_adapters(path: Path, lora: LoraArguments, model: PreTrainedModel) -> Any
 
 
 def check_targets(path: Path, lora: LoraArguments, model: PreTrainedModel) -> None:
-    """Raises UserError for a name that no module has, and for embedding or output layer of a model that ties the two.
+    """Raises UserError for a name that matches no module, and for the embedding or output layer of a model that ties the two.
 
-    There an adapter of the one is none of the other while it is trained, and is one of both once it is merged: what is
-    scored would be another model.
+    There an adapter changes one of the two layers during training, but both after merging: the scored model would not be
+    the trained one.
     """
     names = {id(module): name for name, module in model.named_modules()}
     ends = [names.get(id(module)) for module in (model.get_input_embeddings(), model.get_output_embeddings())]
@@ -63,11 +63,11 @@ def check_targets(path: Path, lora: LoraArguments, model: PreTrainedModel) -> No
     both = next((name for name in ends if tied and name in chosen), None)
     if both:
         raise UserError(
-            f"{path}: lora_target_modules {lora.lora_target_modules!r} chooses {both} of a model whose embedding and output "
-            "layer are one: training would adapt one of the two, and merging changes both; leave it out."
+            f"{path}: lora_target_modules {lora.lora_target_modules!r} selects {both}, but this model ties its embedding and "
+            "output layer: training would adapt one of the two, and merging would change both; leave it out."
         )
     for target in lora.lora_target_modules if isinstance(lora.lora_target_modules, list) else ():
         if target != "all-linear" and not any(f".{name}".endswith(f".{target}") for name in chosen):
             raise UserError(
-                f"{path}: lora_target_modules has {target!r}, which is no module of this model; mend or remove it."
+                f"{path}: lora_target_modules has {target!r}, which matches no module of this model; correct or remove it."
             )

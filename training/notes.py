@@ -57,12 +57,12 @@ def describe_data(contract: ContractArguments, splits: dict[str, Dataset], solut
 
 
 def refuse_other_rows(described: dict[str, Any]) -> None:
-    """Raises UserError (exit code 1) where the processes of a launch have rendered different rows, which must be one data set."""
+    """Raises UserError (exit code 1) where the processes of a launch have rendered different rows."""
     mine = [described[name]["token_ids_sha256"] for name in ("train", "validation")]
     if len({tuple(digests) for digests in gather_object([mine])}) > 1:
         raise UserError(
-            "the processes of this run have rendered different rows; see that sft_utils.py, what it reads and the data are the same "
-            "for all of them, and depend on nothing but the row.",
+            "the processes of this run have rendered different rows; sft_utils.py, the files that it reads and the data must be "
+            "the same for all of them, and a text must depend on its row alone.",
             1,
         )
 
@@ -100,7 +100,7 @@ def describe_engine(trainer: SFTTrainer) -> str:
 
 
 def planned_engine(arguments: SFTConfig) -> dict[str, Any]:
-    """{"engine", "precision", "packing"}: what will run, known before the model is there. An optimizer's state fits it alone."""
+    """{"engine", "precision", "packing"}: what will run, known before the model is loaded. An optimizer state fits no other."""
     plugin = arguments.deepspeed_plugin
     stage = plugin.deepspeed_config["zero_optimization"]["stage"] if plugin else None
     weights = "bfloat16" if arguments.bf16 else "float32"
@@ -117,17 +117,17 @@ def engine_words(stage: int | None, processes: int) -> str:
 
 
 class CheckpointNotes(TrainerCallback):
-    """Checks every checkpoint as it is written, adds card and notes, run.json last, and removes what is too old to keep."""
+    """Checks every checkpoint as it is written, adds card and notes, run.json last, and removes old checkpoints and states."""
 
     def __init__(self, trainer: SFTTrainer, notes: dict[str, dict[str, Any]]) -> None:
         self.trainer, self.notes = trainer, notes
-        # Kept from transformers, which rotates by time (pruning a state is a change) and before the new one was looked at.
+        # Hidden from transformers, which rotates by file time (pruning changes it) and before the new checkpoint is checked.
         self.limit, trainer.args.save_total_limit = trainer.args.save_total_limit, None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         state.compute_steps(
             args, state.max_steps
-        )  # a resumed state brings along when the run used to save, log and evaluate
+        )  # a resumed state carries the old intervals of saving, logging and evaluation
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.accelerator.wait_for_everyone()  # each process writes a part of the optimizer state
@@ -176,7 +176,7 @@ def prune_states(run: Path, keep: Path) -> None:
 
 
 def rotate(run: Path, limit: int | None, best: int | None) -> None:
-    """Removes all checkpoints but the newest `limit` (by step; None or 0: all are kept) and that of step `best`."""
+    """Removes all checkpoints except the newest `limit` (by step; None or 0 keeps all) and the one of step `best`."""
     for folder in checkpoints.steps(run)[: -limit if limit and limit > 0 else 0]:
         if folder.name != f"checkpoint-{best}":
             shutil.rmtree(folder)
@@ -185,7 +185,7 @@ def rotate(run: Path, limit: int | None, best: int | None) -> None:
 def finish(run: Path, steps: int, best: int | None = None) -> list[Path]:
     """Links a checkpoint's model as `run`/final, then marks the run as finished; returns its checkpoints.
 
-    That is the last checkpoint, or the one of step `best` where that is given and there.
+    That is the last checkpoint, or the one of step `best` where it is given and exists.
     """
     saved = checkpoints.steps(run)
     if saved:

@@ -97,7 +97,7 @@ def arithmetic(run: Run) -> list[str]:
     what = "packed rows" if args.packing else "rows"  # of one step
     lines = [
         f"{len(run.rendered['train']):,} examples, {tokens:,} tokens; {batch} {what} and about {tokens * batch // rows:,} "
-        f"tokens a step; {epoch_steps(run):,} steps an epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
+        f"tokens per step; {epoch_steps(run):,} steps per epoch, {steps:,} in all, {args.get_warmup_steps(steps)} of them warm-up"
     ]
     if run.parameters:
         lines.append(
@@ -147,7 +147,7 @@ def faults(run: Run) -> Iterator[Check]:
 
 
 def is_appended(rows: Dataset, index: int, run: Run) -> bool:
-    """Whether an example without EOS gets one all the same: packing appends it, here and in the contract's trainer."""
+    """Whether packing appends the missing EOS of this example, as it does in the contract's trainer."""
     return bool(run.arguments.packing) and run.tokenizer.eos_token_id not in rows[index]["input_ids"]
 
 
@@ -165,22 +165,22 @@ def length(run: Run) -> Check:
 
 
 def pad(run: Run) -> Check:
-    """Packed rows have no padding; padded ones are masked by their token in the contract's trainer."""
+    """Packed rows have no padding. In padded rows the contract's trainer masks every pad token."""
     tokenizer = run.tokenizer
     ok = tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id
     fix = "pad is EOS, and collators mask every pad token: EOS would never be learnt; set another pad token in get_tokenizer (sft_utils.py)"
     if tokenizer.pad_token_id is None:
-        fix = "there is no pad token, and rows of a batch are padded; set one in get_tokenizer (sft_utils.py)"
+        fix = "the tokenizer has no pad token, but rows of a batch are padded; set one in get_tokenizer (sft_utils.py)"
     found = f"pad {tokenizer.pad_token!r}, EOS {tokenizer.eos_token!r}"
     harmless = bool(run.arguments.packing) and not ok
     return Check("pad", ok or harmless, found + ("; harmless with packing" if harmless else ""), fix)
 
 
 def vocabulary(run: Run) -> Check:
-    """Tokens beyond the model's embedding end training with an error of the device, or read other memory."""
+    """A token id beyond the model's embedding ends training with a device error, or reads other memory."""
     size = run.contract.vocabulary()
     if size is None:
-        return Check("vocabulary", True, "the model's config does not say its size")
+        return Check("vocabulary", True, "the model's vocab_size is unknown")
     beyond = wording.beyond(run, size)
     fix = (
         f"{_some(beyond)} lie beyond the {size:,} ids (vocab_size) of {run.contract.model_name_or_path}, whose embedding is not "

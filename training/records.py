@@ -1,4 +1,4 @@
-"""What preflight looks at, and what a check says."""
+"""The records of preflight: its input, and the result of a check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Run:
-    """All that the checks look at. `rendered` is what `examples.render` gave for `raw`, split by split."""
+    """All input of the checks. `rendered` is what `examples.render` gave for `raw`, split by split."""
 
     contract: ContractArguments
     arguments: SFTConfig

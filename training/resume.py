@@ -1,4 +1,4 @@
-"""Where a run goes on: from its newest checkpoint with optimizer state, learning the same from the same rows."""
+"""Resuming a run from its newest checkpoint with optimizer state, where the rows and what is learnt stay the same."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from training.lora import LoraArguments
 from training.notes import has_state
 from training.settings import ContractArguments
 
-# Settings that do not change what is learnt: where it is written, shown, evaluated, and how memory and time are spent.
-# The rows themselves are compared by the digest of their tokens, so their folder may have moved.
+# Settings that do not change what is learnt: output, logging, evaluation, memory and speed. Rows are compared by the digest
+# of their tokens, so their folder may have moved.
 FREE = {
     "output_dir", "run_name", "project", "dataset_name_or_path", "dataset_mode", "do_train", "do_eval", "do_predict",
     "report_to", "disable_tqdm", "gradient_checkpointing", "gradient_checkpointing_kwargs", "activation_offloading",
@@ -40,7 +40,7 @@ BATCH, ACCUMULATION, TOTAL = (
     "gradient_accumulation_steps",
     ("max_steps", "num_train_epochs"),
 )
-# Schedules whose rate at a step does not depend on how many steps follow.
+# Schedules whose rate at a step does not depend on the length of the run.
 ENDLESS = ("constant", "constant_with_warmup", "inverse_sqrt")
 
 SHOWN = 60  # characters of a value
@@ -50,10 +50,10 @@ Say = Callable[[str], None]
 
 
 def checkpoint(run: Path, wanted: bool, notes: dict[str, Settings], say: Say = print) -> str | None:
-    """The checkpoint to resume from, None for a run that begins. Raises UserError where neither can be.
+    """The checkpoint to resume from; None for a new run. Raises UserError where the run can neither start nor resume.
 
-    `notes` are those of this run; what a checkpoint's own say differently is named where the result would be of neither, and
-    told to `say` where it does not change what is learnt.
+    `notes` are those of this run. Where the checkpoint's own notes differ, that is an error if it changes what is learnt;
+    else `say` gets one line about it.
     """
     found = checkpoints.steps(run)
     if not wanted:
@@ -65,17 +65,18 @@ def checkpoint(run: Path, wanted: bool, notes: dict[str, Settings], say: Say = p
         return None
     able = [folder for folder in found if has_state(folder)]
     if (run / checkpoints.FINISHED).is_file() and not (able and is_longer(run, able[-1], notes)):
-        raise UserError(f"{run} has finished, there is nothing to resume; set another run_name to train anew.")
+        raise UserError(f"{run} has finished, there is nothing to resume; set another run_name to train again.")
     if not able:
         raise UserError(
-            f"{run} holds no checkpoint with optimizer state to resume from; train with save_only_model: false, or begin anew."
+            f"{run} has no checkpoint with optimizer state, so it cannot be resumed; set another run_name, or "
+            "remove that folder, and train with save_only_model: false."
         )
     refuse_other(able[-1], notes, say)
     return str(able[-1])
 
 
 def clear(run: Path, resumed: str | None) -> None:
-    """Removes what would belie a run that goes on: the mark of its end, and half-written checkpoints behind `resumed`."""
+    """Removes the mark of a finished run, and the unfinished checkpoints after `resumed`."""
     (run / checkpoints.FINISHED).unlink(missing_ok=True)
     for folder in checkpoints.steps(run) if resumed else ():
         if step_of(folder) > step_of(Path(str(resumed))) and not (folder / "run.json").is_file():
@@ -87,7 +88,7 @@ def step_of(folder: Path) -> int:
 
 
 def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> None:
-    """Raises UserError (exit code 1) with the differences where a checkpoint would go on to another end than its own."""
+    """Raises UserError (exit code 1) with the differences, where resuming would change what is learnt."""
     run, data = read_note(folder, "run.json", "config"), read_note(folder, "data.json", "train", "validation")
     then, now = with_defaults(run["config"]), with_defaults(notes["run.json"]["config"])
     for note, settings in ((run, then), (notes["run.json"], now)):
@@ -105,7 +106,7 @@ def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> 
     if differences:
         raise UserError(
             f"{folder} was trained with other settings or data ({'; '.join(differences)}){reason(then, now, changed - free)}; "
-            "restore them to resume, or set another run_name to train anew.",
+            "restore them to resume, or set another run_name to start a new run.",
             1,
         )
     if free:
@@ -114,26 +115,26 @@ def refuse_other(folder: Path, notes: dict[str, Settings], say: Say = print) -> 
 
 
 def read_note(folder: Path, name: str, *parts: str) -> Settings:
-    """A note that training wrote into a checkpoint, an object with these parts. Raises UserError (exit code 1) for another."""
+    """A note that training wrote into a checkpoint: an object with these parts. Raises UserError (exit code 1) for anything else."""
     try:
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in parts):
         raise UserError(
-            f"{folder / name} is not there or not what training writes; remove {folder} to resume before it.", 1
+            f"{folder / name} is missing or damaged; remove {folder} to resume from an earlier checkpoint.", 1
         )
     return found
 
 
 def with_defaults(config: Settings) -> Settings:
-    """The settings with those that were left out: stating a default is no change."""
+    """The settings, completed by defaults: stating a default is not a change."""
     fields = (field for record in (SFTConfig, ContractArguments, LoraArguments) for field in dataclasses.fields(record))
     return {field.name: default_of(field) for field in fields} | config
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The value of a field that is left out; None where it may not be."""
+    """The default of a field; None where it has none."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return None if field.default is dataclasses.MISSING else field.default
@@ -145,18 +146,18 @@ def is_free(key: str) -> bool:
 
 
 def same_batch(then: Settings, now: Settings) -> set[str]:
-    """The keys of the batch where it holds as many rows and is only split otherwise: a step then sees the same rows."""
+    """The changed keys of the batch, where its size is the same and it is only split differently: a step sees the same rows."""
     sizes = {one[BATCH] * one[ACCUMULATION] for one in (then, now)}
-    ordered = now.get("train_sampling_strategy", "random") != "random"  # by length: in groups of batches
+    ordered = now.get("train_sampling_strategy", "random") != "random"  # by length: sorted within groups of batches
     if len(sizes) > 1 or now.get("dataloader_drop_last") or ordered or now.get("group_by_length"):
         return set()
     return {key for key in (BATCH, ACCUMULATION) if then[key] != now[key]}
 
 
 def same_rates(then: Settings, now: Settings, step: int) -> set[str]:
-    """The keys of the run's length where every step up to `step` had the learning rate that it has in a run of another length."""
+    """The changed keys of the run's length, where they do not change the learning rate of any step up to `step`."""
     if total(then) == total(now):
-        return {key for key in TOTAL if then[key] != now[key]}  # epochs do not count beside max_steps
+        return {key for key in TOTAL if then[key] != now[key]}  # with max_steps, epochs have no effect
     share = 0 < (now.get("warmup_steps") or 0) < 1 or now.get("warmup_ratio")
     if now["lr_scheduler_type"] not in ENDLESS or share or 0 < now["max_steps"] <= step:
         return set()
@@ -164,13 +165,13 @@ def same_rates(then: Settings, now: Settings, step: int) -> set[str]:
 
 
 def total(settings: Settings) -> tuple[str, float]:
-    """What ends a run, and how much of it."""
+    """The key that decides the length of a run, and its value."""
     key = "max_steps" if settings["max_steps"] > 0 else "num_train_epochs"
     return key, settings[key]
 
 
 def is_longer(run: Path, newest: Path, notes: dict[str, Settings]) -> bool:
-    """Whether a finished run is asked for more than it has trained."""
+    """Whether the settings ask for more training than the finished run has done."""
     then, now = (with_defaults(note["config"]) for note in (read_note(newest, "run.json", "config"), notes["run.json"]))
     if now["max_steps"] > 0:
         return bool(now["max_steps"] > step_of(newest))
@@ -178,24 +179,24 @@ def is_longer(run: Path, newest: Path, notes: dict[str, Settings]) -> bool:
 
 
 def fine_print(now: Settings, free: set[str], notes: dict[str, Settings]) -> str:
-    """What is not the same to the last digit after all, where the batch is split otherwise; "" where everything is."""
+    """What is not exactly the same where the batch is split differently; "" where everything is."""
     if not free & {BATCH, ACCUMULATION}:
         return ""
     found = []
     if not str(notes["run.json"].get("engine", "")).endswith("processes: 1"):
         found.append("the last step of an epoch may be filled up with other rows")
     if now.get("neftune_noise_alpha") or now.get("lora_dropout"):
-        found.append("noise is drawn otherwise")
+        found.append("noise is drawn differently")
     return f" ({' and '.join(found)})" if found else ""
 
 
 def reason(then: Settings, now: Settings, refused: set[str]) -> str:
-    """Why a setting that looks harmless is not; "" for the others, which need no reason."""
+    """Why a change that looks harmless is not; "" for all other changes."""
     if refused & {BATCH, ACCUMULATION}:
         sizes = [f"{one[BATCH]} x {one[ACCUMULATION]}" for one in (then, now)]
-        return f"; a step would not see the same rows ({' -> '.join(sizes)} rows a process)"
+        return f"; a step would not see the same rows ({' -> '.join(sizes)} rows per process)"
     if refused & set(TOTAL):
-        return f"; the learning rates so far ({now['lr_scheduler_type']}) are those of a run of that length"
+        return f"; the learning rates so far ({now['lr_scheduler_type']}) depend on the length of the run"
     return ""
 
 
@@ -204,6 +205,6 @@ def _changed(then: Settings, now: Settings) -> set[str]:
 
 
 def _differences(then: Settings, now: Settings, prefix: str, keys: set[str]) -> list[str]:
-    """ "key: then -> now" for `keys`, short enough for a sentence, and fit for a terminal: the notes may be a stranger's."""
+    """ "key: then -> now" for `keys`, shortened, and safe for a terminal: the notes may come from elsewhere."""
     values = {key: [printable(str(one.get(key)))[:SHOWN] for one in (then, now)] for key in sorted(keys)}
     return [f"{prefix}{printable(key)}: {' -> '.join(both)}" for key, both in values.items()]

@@ -1,4 +1,4 @@
-"""Checks of the config against launcher, schedule and disk; the rows do not matter but for how many they are."""
+"""Checks of the config against launcher, schedule and disk; of the rows, only their number matters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-6  # of a share
 
 
 def launcher(run: Run) -> Iterator[Check]:
-    """What the launch config says of DeepSpeed; accelerate hands it over in the environment."""
+    """What the launch config says of DeepSpeed; accelerate passes it in the environment."""
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") != "true":
         return
     gathered = os.environ.get("ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL", "false") == "true"
@@ -52,30 +52,30 @@ def validation_block(run: Run) -> Check:
 
 
 def schedule(run: Run) -> Check:
-    """The learning rate over the run, asked of the library for as many steps as there will be."""
+    """The learning rate over the run, computed by the library for the planned number of steps."""
     args, steps = run.arguments, total_steps(run)
     if not epoch_steps(run):
-        fix = "there are not enough rows for one batch, and dataloader_drop_last: true drops what is less; set it to false"
+        fix = "there are not enough rows for one full batch, and dataloader_drop_last: true drops a smaller one; set it to false"
         return Check("schedule", False, "no step", fix)
     warm = args.get_warmup_steps(steps)
     try:
         shares = rates(run, steps)
     except Exception as error:  # of a function that takes the user's arguments
-        fix = f"{args.lr_scheduler_type.value} cannot be computed ({first_line(error)}); mend lr_scheduler_kwargs"
+        fix = f"{args.lr_scheduler_type.value} cannot be computed ({first_line(error)}); correct lr_scheduler_kwargs"
         return Check("schedule", False, f"lr_scheduler_kwargs {args.lr_scheduler_kwargs}", fix)
     found, fix = f"{args.lr_scheduler_type.value}, {warm:,} of {steps:,} steps warm-up", ""
     if shares and not all(math.isfinite(share) and 0 <= share <= 1 + ROUNDING for share in shares):
-        fix = f"the rate goes to {max(shares, key=abs) * args.learning_rate:.1e}, beyond learning_rate; mend lr_scheduler_kwargs"
+        fix = f"the rate reaches {max(shares, key=abs) * args.learning_rate:.1e}, outside 0 to learning_rate; correct lr_scheduler_kwargs"
     elif shares and max(shares) < 1 - ROUNDING:
         fix = (
-            f"learning_rate is never reached: it goes up to {max(shares):.0%} of it, with {warm:,} steps of warm-up in a run of "
+            f"learning_rate is never reached: the rate rises to {max(shares):.0%} of it, with {warm:,} steps of warm-up in a run of "
             f"{steps:,}; lower warmup_steps (or warmup_ratio), or train longer"
         )
     return Check("schedule", not fix, found, fix)
 
 
 def rates(run: Run, steps: int) -> list[float]:
-    """The learning rate as a share of learning_rate, at every step or at many; [] where it follows the validation loss."""
+    """The learning rate as a share of learning_rate, at every step or at evenly spaced ones; [] where it follows the validation loss."""
     args = run.arguments
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=args.learning_rate)
     warm = args.get_warmup_steps(steps)
@@ -99,5 +99,5 @@ def disk(run: Run) -> Check:
     if not run.arguments.save_only_model:
         needed += 2 * size_in_parameters(run) * STATE_BYTES  # the older state goes when the newer one is safe
     fix = f"the run writes {needed / 1e9:.1f} GB and {run.arguments.output_dir} has {free / 1e9:.1f}; save less often, or free some space"
-    guessed = "" if run.parameters else "; the model's size is not known, and counted as Llama-3.2-1B's"
+    guessed = "" if run.parameters else "; the model's size is unknown, so that of Llama-3.2-1B is used"
     return Check("disk", free > needed, f"{needed / 1e9:.1f} GB to be written, {free / 1e9:.0f} GB free{guessed}", fix)

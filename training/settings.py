@@ -22,7 +22,7 @@ from training.skeleton import build_skeleton, check_attention, count_parameters,
 from training.trial import build_arguments
 
 MAX_TOKENS = 2048  # the contract's limit for one example: template, BOS and EOS included
-AT_THE_END = 10**9  # save_steps that no run reaches: one checkpoint, behind the last step
+AT_THE_END = 10**9  # save_steps that no run reaches: one checkpoint, after the last step
 
 
 @dataclasses.dataclass
@@ -34,7 +34,7 @@ class ContractArguments:
     dataset_mode: str = "online"  # the contract's default
 
     def trained_parameters(self, lora: LoraArguments) -> int | None:
-        """How many parameters are trained and saved; None where neither the model's config nor its files say."""
+        """The number of parameters that are trained and saved; None where neither the model's config nor its files give it."""
         if not lora.use_peft:
             return count_parameters(self.model_name_or_path)
         model = build_skeleton(self.model_name_or_path)
@@ -44,13 +44,13 @@ class ContractArguments:
         return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
 
     def vocabulary(self) -> int | None:
-        """How many token ids the model has; None where its config cannot be read."""
+        """The model's vocab_size; None where its config cannot be read."""
         config = read_model_config(self.model_name_or_path)
         return getattr(config.get_text_config(), "vocab_size", None) if config is not None else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The YAML mapping in `path`, as it is written. Raises UserError for an unknown key, and for a value that cannot be meant."""
+    """The YAML mapping in `path`, as it is written. Raises UserError for an unknown key and for an impossible value."""
     settings = read_mapping(path, "name a config: sft.py CONFIG")
     hints = known_keys()
     for key in settings:
@@ -85,7 +85,7 @@ def known_keys() -> dict[str, Any]:
 
 
 def local_keys(settings: dict[str, Any]) -> list[str]:
-    """Keys of current versions that the contract's stock parser takes for errors."""
+    """Keys of current versions that the contract's stock parser rejects."""
     stock = names(TrainingArguments) - stock_keys.LATER | stock_keys.OLD | stock_keys.BOTH
     return sorted(set(settings) - stock - names(ContractArguments))
 
@@ -114,9 +114,9 @@ def skip_compilation() -> None:
 def parse_settings(
     path: Path, settings: dict[str, Any], run: Path, say: Callable[[str], None] = lambda line: None
 ) -> tuple[ContractArguments, LoraArguments, SFTConfig]:
-    """The contract's arguments, the adapter's and TRL's; `say` gets a line for each key that is not taken as it stands.
+    """The contract's arguments, the adapter's and TRL's; `say` gets one line for each key that is renamed, ignored or filled in.
 
-    Raises UserError where a value contradicts another or the machine, or where a library would refuse it later.
+    Raises UserError where a value contradicts another value or the machine, or where a library would refuse it later.
     """
     settings, said = stock_keys.as_today(path, settings)
     refuse_conflicts(path, settings)
@@ -140,7 +140,7 @@ def parse_settings(
 
 
 def read_contract(path: Path, settings: dict[str, Any], said: list[str]) -> ContractArguments:
-    """The contract's own arguments; adds a line to `said` where its default counts."""
+    """The contract's own arguments; adds a line to `said` where a default is used."""
     contract = ContractArguments(**part(settings, ContractArguments))
     if contract.dataset_mode not in ("local", "online"):
         raise UserError(f"{path}: dataset_mode is {contract.dataset_mode!r}; it must be local or online.")
@@ -148,25 +148,23 @@ def read_contract(path: Path, settings: dict[str, Any], said: list[str]) -> Cont
         if Path(contract.dataset_name_or_path).exists():
             raise UserError(
                 f"{path}: dataset_mode is left out, which means online, but dataset_name_or_path "
-                f"{contract.dataset_name_or_path} is here; write dataset_mode: local."
+                f"{contract.dataset_name_or_path} is a local path; write dataset_mode: local."
             )
-        said.append("dataset_mode: left out, and so online, the contract's default")
+        said.append("dataset_mode: left out, so online, the contract's default")
     return contract
 
 
 def fill_in(path: Path, theirs: dict[str, Any], said: list[str]) -> dict[str, Any]:
-    """TRL's settings with what the contract or this trainer sets where they say nothing; adds a line to `said` where it matters."""
+    """TRL's settings, completed by defaults of the contract and of this trainer; adds a line to `said` where that matters."""
     if "packing" not in theirs:
-        said.append("packing: left out, and so true, the contract's default")
+        said.append("packing: left out, so true, the contract's default")
     if "do_train" not in theirs:
-        said.append(
-            "do_train: left out; this trainer trains all the same, the contract's would not: write do_train: true"
-        )
+        said.append("do_train: left out; this trainer trains anyway, the contract's would not: write do_train: true")
     if theirs.get("do_eval") is False and theirs.get("eval_strategy", "no") != "no":
         said.append(f"do_eval: false, so eval_strategy {theirs['eval_strategy']} is ignored: no validation")
         theirs = theirs | {"eval_strategy": "no"}
     if theirs.get("save_strategy") == "no":
-        said.append('save_strategy: "no", so the last step alone is saved: there is one checkpoint to score')
+        said.append('save_strategy: "no", so only the last step is saved: one checkpoint to score, none to resume from')
         theirs = {"save_only_model": True} | theirs | {"save_strategy": "steps", "save_steps": AT_THE_END}
     theirs = theirs | {key: float(theirs[key]) for key in ("adam_beta1", "adam_beta2") if key in theirs}  # 0 for 0.0
     trackers, left_out = choose_trackers(path, theirs.get("report_to"))
@@ -182,7 +180,7 @@ def fill_in(path: Path, theirs: dict[str, Any], said: list[str]) -> dict[str, An
     filled = defaults | theirs | {"report_to": trackers or "none"}
     if not 0 < filled["max_length"] <= MAX_TOKENS:
         raise UserError(
-            f"{path}: max_length is {filled['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens an example."
+            f"{path}: max_length is {filled['max_length']}; the contract allows 1 to {MAX_TOKENS:,} tokens per example."
         )
     return filled
 

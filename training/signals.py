@@ -1,6 +1,6 @@
-"""What ends a training from outside: one sentence, the signal's exit code, and no process that outlives its launcher.
+"""Signals that stop a training: one sentence, the signal's exit code, and no process that outlives its launcher.
 
-Imports nothing that takes time: it is to be in place before the libraries are loaded.
+This module imports nothing slow, because it must be active before the libraries are loaded.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 def end_with_launcher() -> None:
-    """Has the kernel kill this process as soon as the launcher that started it is gone, however it went (Linux)."""
+    """Makes the kernel kill this process when its launcher ends, for whatever reason (Linux)."""
     launcher = os.environ.get(LAUNCHER_PID)
     if launcher or "TORCHELASTIC_RUN_ID" in os.environ:
         follow_parent(int(launcher) if launcher else os.getppid())
 
 
 def follow_parent(parent: int) -> None:
-    """Ends this process with its parent, by SIGKILL; at once where that is no longer `parent`."""
+    """Makes SIGKILL end this process when its parent ends; at once where its parent is no longer `parent`."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -37,18 +37,18 @@ def follow_parent(parent: int) -> None:
 
 
 def on_end(handle: Callable[[int, FrameType | None], None]) -> None:
-    """Calls `handle` for each of ENDING that is not ignored; nohup ignores SIGHUP, and a shell SIGINT for what it puts behind."""
+    """Calls `handle` for each signal of ENDING that is not ignored: nohup ignores SIGHUP, a shell ignores SIGINT for background jobs."""
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, handle)
 
 
 def end_quietly() -> None:
-    """From now on a signal ends this process, wherever it is, with one sentence on what is standard error now."""
+    """From now on a signal ends this process at any point, with one sentence on the current standard error."""
     terminal, owner = os.dup(2), os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
-        # Nothing is to be tidied up: the kernel frees the lock, and a checkpoint without run.json is not finished.
+        # No cleanup is needed: the kernel releases the lock, and a checkpoint without run.json counts as unfinished.
         if os.getpid() == owner:
             say_stopped(terminal)
         os._exit(128 + number)
@@ -57,17 +57,17 @@ def end_quietly() -> None:
 
 
 def say_stopped(terminal: int) -> None:
-    """Writes SENTENCE to a file descriptor, unless another process of this launch has said why it ends."""
+    """Writes SENTENCE to a file descriptor, unless another process of this launch has already said why it ends."""
     if claim():
         cursor = SHOW_CURSOR if os.isatty(terminal) else ""
-        with contextlib.suppress(OSError):  # a terminal that is gone
+        with contextlib.suppress(OSError):  # the terminal may be closed
             os.write(terminal, f"{cursor}{SENTENCE}\n".encode())
 
 
 def claim() -> bool:
     """Whether this process is the first of its launch to say why it ends.
 
-    Mostly all of them end alike; now and then one fails alone, and then its sentence is the one that matters.
+    Usually all of them end for the same reason. Where one fails alone, its sentence is the one that matters.
     """
     said = os.environ.get(SAID)
     errors = os.environ.get("TORCHELASTIC_ERROR_FILE")  # <folder of the launch>/attempt_0/<rank>/error.json

@@ -1,4 +1,4 @@
-"""The model without its weights: what its config says it is made of, in a moment and without memory."""
+"""The model without its weights, built from its config on the meta device: fast, and without memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eval.records import UserError, first_line
 
 
 def read_model_config(name: str) -> Any | None:
-    """The config of a folder, or of a hub id by its cache or the hub; None where it cannot be read: loading says why."""
+    """The config of a folder or a hub id (from the cache or the hub); None where it cannot be read: loading will say why."""
     try:
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError):
@@ -24,8 +24,8 @@ def read_model_config(name: str) -> Any | None:
 def build_skeleton(name: str, attention: str | None = None) -> PreTrainedModel | None:
     """The model on the meta device; None where its config cannot be read or names no causal language model.
 
-    Raises what transformers raises for an `attention` that is unknown or cannot be used here. The class is called by itself,
-    because under ZeRO-3 transformers' own ways of building would shard it.
+    Raises what transformers raises for an `attention` that is unknown or cannot be used here. The class is called directly,
+    because under ZeRO-3 the factories of transformers would shard the model.
     """
     config = read_model_config(name)
     kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
@@ -43,7 +43,7 @@ def check_attention(path: Path, name: str, attention: Any) -> None:
     if attention is None:
         return
     if "flash" in str(attention) and not torch.cuda.is_available():
-        reason = "needs a GPU, and there is none"
+        reason = "needs a GPU, and none is found"
     else:
         try:
             build_skeleton(name, str(attention))
@@ -51,12 +51,12 @@ def check_attention(path: Path, name: str, attention: Any) -> None:
         except (ImportError, ValueError) as error:
             reason = f"cannot be used ({first_line(error)})"
     raise UserError(
-        f"{path}: model_init_kwargs: attn_implementation {str(attention)!r} {reason}; leave it out, and the best one here is taken."
+        f"{path}: model_init_kwargs: attn_implementation {str(attention)!r} {reason}; leave it out to use the best one on this machine."
     )
 
 
 def count_parameters(name: str) -> int | None:
-    """Parameters of a model, tied ones once; None where neither its config nor a local folder says."""
+    """The number of parameters, tied ones counted once; None where neither the config nor a local folder gives it."""
     model = build_skeleton(name)
     if model is not None:
         return sum(weight.numel() for weight in model.parameters())

@@ -1,4 +1,4 @@
-"""What an unknown key was meant to be: a name that other versions and trainers use, or a slip of the pen."""
+"""What an unknown key probably means: a name from another version or trainer, or a typing error."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import difflib
 import re
 from collections.abc import Iterable
 
-# One word of a key counts as misspelt, not as another word, from this ratio on: `alfa` for `alpha`, not `min` for `max`.
+# From this similarity on, a word of a key counts as a misspelling: `alfa` for `alpha`, but not `min` for `max`.
 ALIKE = 0.65
 
-_ATTENTION = "write model_init_kwargs: {attn_implementation: …}; left out, flash-attn is used where it is installed"
+_ATTENTION = "write model_init_kwargs: {attn_implementation: …}; left out, flash-attn is used if it is installed"
 _PRECISION = "write bf16: true (bfloat16) or bf16: false (float32)"
-_TOKENIZER = "say it in get_tokenizer (sft_utils.py)"
-_LENGTH = "today's key is max_length; the contract's limit of 2,048 tokens holds anyway"
-_QUANTISED = "there is no quantised training here; for little memory use_peft: true or gradient_checkpointing: true"
-_LAUNCH = "say it in deepspeed_zero3.yaml"
+_TOKENIZER = "set it in get_tokenizer (sft_utils.py)"
+_LENGTH = "today's key is max_length; the contract's limit of 2,048 tokens applies anyway"
+_QUANTISED = "quantised training is not supported; to save memory write use_peft: true or gradient_checkpointing: true"
+_LAUNCH = "set it in deepspeed_zero3.yaml"
 _BATCH = "write per_device_train_batch_size: …"
-# What people bring along from other versions and other trainers, where no rule of spelling leads to the right key.
+# Keys of other versions and other trainers that similarity alone does not resolve.
 ELSEWHERE = (
     dict.fromkeys(("attn_implementation", "use_flash_attention_2", "use_flash_attention", "use_flash_attn"), _ATTENTION)
     | dict.fromkeys(("flash_attention", "flash_attn", "flash_attention_2", "attention", "sdp_attention"), _ATTENTION)
@@ -24,7 +24,7 @@ ELSEWHERE = (
     | dict.fromkeys(("bfloat16", "half_precision", "model_dtype"), _PRECISION)
     | dict.fromkeys(("tokenizer", "tokenizer_name", "tokenizer_name_or_path", "tokenizer_path"), _TOKENIZER)
     | dict.fromkeys(("bos_token", "unk_token", "special_tokens", "add_eos_token", "add_bos_token"), _TOKENIZER)
-    | dict.fromkeys(("chat_template", "prompt_template", "template"), "say it in apply_chat_template (sft_utils.py)")
+    | dict.fromkeys(("chat_template", "prompt_template", "template"), "set it in apply_chat_template (sft_utils.py)")
     | dict.fromkeys(("max_seq_length", "max_seq_len", "seq_length", "seq_len", "sequence_len", "cutoff_len"), _LENGTH)
     | dict.fromkeys(("model_max_length", "block_size", "max_tokens", "context_length"), _LENGTH)
     | dict.fromkeys(
@@ -32,7 +32,7 @@ ELSEWHERE = (
     )
     | dict.fromkeys(("quantization_config", "bnb_4bit_compute_dtype"), _QUANTISED)
     | dict.fromkeys(("zero_stage", "zero_optimization", "deepspeed_config", "offload_optimizer_device"), _LAUNCH)
-    | dict.fromkeys(("use_gpu", "use_cuda", "gpu", "cuda", "device"), "a GPU is used where there is one")
+    | dict.fromkeys(("use_gpu", "use_cuda", "gpu", "cuda", "device"), "remove it: a GPU is used if one is found")
     | dict.fromkeys(("num_processes", "num_gpus", "n_gpus", "n_gpu", "world_size"), "pass it: make train PROCESSES=…")
     | dict.fromkeys(("batch_size", "train_batch_size", "micro_batch_size", "per_device_batch_size", "bs"), _BATCH)
     | dict.fromkeys(("eval_batch_size", "val_batch_size"), "write per_device_eval_batch_size: …")
@@ -66,10 +66,11 @@ ELSEWHERE = (
     | dict.fromkeys(("lora_rank", "r", "rank"), "write lora_r: …")
     | dict.fromkeys(("target_modules", "lora_target", "lora_modules"), "write lora_target_modules: […]")
     | dict.fromkeys(
-        ("lora_modules_to_save", "modules_to_save"), "adapters are trained alone; train the whole model instead"
+        ("lora_modules_to_save", "modules_to_save"),
+        "only adapters are trained; to train other weights, train the whole model",
     )
     | dict.fromkeys(("train_on_inputs", "mask_prompt", "train_on_prompt"), "write completion_only_loss: true or false")
-    | dict.fromkeys(("resume", "resume_from", "auto_resume"), "leave it out and pass it: make train RESUME=1")
+    | dict.fromkeys(("resume", "resume_from", "auto_resume"), "remove it and run make train RESUME=1")
     | dict.fromkeys(("wandb_name", "wandb_run_name"), "write run_name: …")
     | dict.fromkeys(("random_seed", "manual_seed"), "write seed: …")
 )
@@ -87,7 +88,7 @@ def hint(key: str, known: Iterable[str]) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of `known` that `word` is a misspelling of; None where it reads as something else.
 
-    Each part between underscores must be alike, and digits the same: `adam_beta3` is not adam_beta2.
+    Each part between underscores must be similar, and digits equal: `adam_beta3` is not adam_beta2.
     """
     alike = {name: ratio for name in known if (ratio := _alike(word, name))}
     return max(alike, key=lambda name: alike[name]) if alike else None

@@ -1,4 +1,4 @@
-"""Keys of the contract's stock config that today's libraries no longer know, read as today's or ignored, each with a line.
+"""Keys of the contract's stock config that today's libraries no longer know, read as today's or ignored, with one line each.
 
 They are those of transformers 4.48.1's TrainingArguments and of the contract's own additions to it.
 """
@@ -16,7 +16,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-# Key -> (its default, which says nothing; today's key; what today's key says in place of its value).
+# Key -> (its default, which has no effect; today's key; a function from its value to that of today's key).
 RENAMED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "adafactor": (False, "optim", lambda _: "adafactor"),
     "evaluation_strategy": (None, "eval_strategy", _same),
@@ -34,8 +34,8 @@ PARTS = ("dispatch_batches", "split_batches")
 _NO_UPLOAD = "nothing is uploaded without push_to_hub: true"
 _TRACKER = "as in the contract's sft.py; set the tracker's own variables, such as WANDB_PROJECT"
 _NOT_READ = "the contract's sft.py does not read it either"
-_TPU = "there is no TPU"
-_APEX = "it is for NVIDIA's apex, which no trainer of today uses"
+_TPU = "TPUs are not supported"
+_APEX = "it is for NVIDIA's apex, which current trainers do not use"
 IGNORED = {
     "benchmarks": _NOT_READ,
     "fp16_opt_level": _APEX,
@@ -43,27 +43,27 @@ IGNORED = {
     "fsdp_transformer_layer_cls_to_wrap": "deepspeed_zero3.yaml shards the model, not FSDP",
     "hub_model_revision": _NO_UPLOAD,
     "include_inputs_for_metrics": "validation has no metric but its loss",
-    "include_tokens_per_second": "tokens a second are always logged",
+    "include_tokens_per_second": "tokens per second are always logged",
     "jit_mode_eval": "it is for speed in validation only",
     "logging_dir": "the curves are in the run's folder, under runs/",
     "mask_user_turns": _NOT_READ + "; completion_only_loss does it",
     "overwrite_hub_revision": _NO_UPLOAD,
-    "overwrite_output_dir": "checkpoints are never overwritten: go on with RESUME=1, or set another run_name",
+    "overwrite_output_dir": "checkpoints are never overwritten: resume with RESUME=1, or set another run_name",
     "push_to_hub_organization": "write hub_model_id: organization/name",
     "push_to_hub_revision": _NO_UPLOAD,
     "quants": _NOT_READ,
-    "ray_scope": "it is for a search over settings, which is not done here",
+    "ray_scope": "it is for a search over settings, which this project does not do",
     "reward_loss_fn": _NOT_READ,
     "save_safetensors": "weights are always written as safetensors",
     "tpu_metrics_debug": _TPU,
     "tpu_num_cores": _TPU,
     "use_ipex": "it is for speed on a CPU only",
     "use_legacy_prediction_loop": "it changes no number",
-    "use_mps_device": "such a device is found by itself",
+    "use_mps_device": "the device is found automatically",
     "wandb_enabled": "report_to decides",
 } | dict.fromkeys(("wandb_entity", "wandb_project", "wandb_run_group", "wandb_run_id", "wandb_tags"), _TRACKER)
 
-# Keys that would change what is learnt, in a way that today's libraries cannot: the values that change nothing.
+# Keys whose effect today's libraries no longer support: the values that have no effect.
 WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "fp16_backend": ("auto", "cuda_amp", "cpu_amp"),
     "half_precision_backend": ("auto", "cuda_amp", "cpu_amp"),
@@ -88,7 +88,7 @@ NULLABLE = {
 
 
 def as_today(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """(the settings under today's keys, a line for each that was read as another or ignored).
+    """(the settings under today's keys, one line for each that was renamed or ignored).
 
     Raises UserError for two spellings of one key that disagree, and for a key whose effect today's libraries do not have.
     """
@@ -107,12 +107,12 @@ def as_today(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], list
             said.append(_warm_up(path, settings, today))
     if today.get("optim") == "adamw_hf":
         today["optim"] = "adamw_torch"
-        said.append("optim: adamw_hf is read as adamw_torch, the same method; the former is gone")
+        said.append("optim: adamw_hf is read as adamw_torch, the same method; adamw_hf no longer exists")
     return today, said
 
 
 def _drop_nulls(today: dict[str, Any]) -> list[str]:
-    """Takes out of `today` what is null for the stock parser alone; a line for each."""
+    """Removes from `today` the nulls that only the stock parser accepts; one line for each."""
     empty = [key for key in today if key in NULLABLE and today[key] is None]
     for key in empty:
         del today[key]
@@ -128,7 +128,7 @@ def _rename(path: Path, settings: dict[str, Any], key: str, today: dict[str, Any
 
 
 def _set(path: Path, key: str, value: Any, name: str, meant: Any, today: dict[str, Any]) -> None:
-    """today[name] = meant, unless something else is there already."""
+    """today[name] = meant, unless it already has another value."""
     if name in today and today[name] != meant:
         raise UserError(
             f"{path}: {key} is {_yaml(value)}, which means {name}: {_yaml(meant)}, but {name} is {_yaml(today[name])}; "
@@ -142,7 +142,9 @@ def _nest(path: Path, settings: dict[str, Any], key: str, today: dict[str, Any])
         return f"{key}: ignored, null is its default; today it is a part of accelerator_config"
     whole = today.get("accelerator_config") or {}
     if not isinstance(whole, dict):
-        raise UserError(f"{path}: {key} and accelerator_config: {whole!r} cannot both be; move {key} into that file.")
+        raise UserError(
+            f"{path}: {key} and accelerator_config: {whole!r} cannot be combined; move {key} into that file."
+        )
     inner = dict(whole)
     _set(path, key, settings[key], key, settings[key], inner)
     today["accelerator_config"] = inner
@@ -152,18 +154,18 @@ def _nest(path: Path, settings: dict[str, Any], key: str, today: dict[str, Any])
 def _refuse_effect(path: Path, key: str, value: Any) -> str:
     if value not in WITHOUT_EFFECT[key]:
         raise UserError(
-            f"{path}: {key} is {value!r}, which changes what is learnt and which today's libraries do not have; remove it."
+            f"{path}: {key} is {value!r}, which changes what is learnt and is not supported by today's libraries; remove it."
         )
     return f"{key}: ignored, {_yaml(value)} changes nothing"
 
 
 def _warm_up(path: Path, settings: dict[str, Any], today: dict[str, Any]) -> str:
-    """A share of the steps is a warmup_steps below 1 today, rounded up as before; a number of steps wins, as before."""
+    """A share of the steps is a warmup_steps below 1 today, rounded up as before; a number of steps takes precedence, as before."""
     ratio, steps = settings["warmup_ratio"], today.get("warmup_steps") or 0
     if ratio == 0:
         return "warmup_ratio: ignored, 0 is its default; today's key is warmup_steps"
     if steps > 0:
-        return f"warmup_ratio: ignored, warmup_steps: {steps} counts, as in the contract's trainer"
+        return f"warmup_ratio: ignored, warmup_steps: {steps} takes precedence, as in the contract's trainer"
     today["warmup_steps"] = ratio
     return f"warmup_ratio: read as warmup_steps: {ratio}, a share of all steps, rounded up"
 

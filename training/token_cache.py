@@ -1,6 +1,6 @@
-"""Rows that were tokenized before. The key is what rendering gives: every text, the tokenizer and its flags.
+"""A cache of tokenized rows. Its key covers every rendered text, the tokenizer and its flags.
 
-So nothing that a template reads (a file, an imported module, the environment) can change without another key.
+So a change of anything that a template reads (a file, an imported module, the environment) changes the key.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from eval import prompts
 from eval.provenance import installed_versions
 
 COMPARED_ROWS = 50
-LEAST_BYTES = 1 << 20  # a disk with less room than this is full
+LEAST_BYTES = 1 << 20  # with less free space than this, a disk counts as full
 
 Encode = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Texts:
-    """A running digest of the texts of rows, which counts them."""
+    """A running digest over the texts of rows, and the number of rows."""
 
     def __init__(self) -> None:
         self.sha, self.count = hashlib.sha256(), 0
@@ -41,12 +41,12 @@ class Texts:
         self.count += 1
 
     def digest(self) -> str:
-        """The sha256 (hex) of what was added so far."""
+        """The sha256 (hex) of all texts so far."""
         return self.sha.hexdigest()
 
 
 def choose_folder(console: Console) -> None:
-    """Has `datasets` keep its files in a temporary folder where its own cannot be written, for as long as this process lives."""
+    """Makes `datasets` use a temporary folder, removed at exit, where its own cache folder cannot be written."""
     folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,11 +56,14 @@ def choose_folder(console: Console) -> None:
         other = tempfile.mkdtemp(prefix="datasets-")
         atexit.register(shutil.rmtree, other, ignore_errors=True)
         datasets.config.HF_DATASETS_CACHE = Path(other)
-        console.print(f"{folder}: {error.strerror or error}; rows are kept in {other} for this run", markup=False)
+        console.print(
+            f"{folder} cannot be written ({error.strerror or error}); rows are cached in {other} for this run",
+            markup=False,
+        )
 
 
 def place(texts: str, tokenizer: PreTrainedTokenizer, append_eos: bool) -> Path | None:
-    """Where rows with these texts (their digest) lie or will lie; None where the cache's folder cannot be written."""
+    """The cache file for rows with these texts (their digest); None where the cache folder cannot be written."""
     folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / "tokenized"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +74,9 @@ def place(texts: str, tokenizer: PreTrainedTokenizer, append_eos: bool) -> Path 
 
 
 def describe_tokenizer(tokenizer: PreTrainedTokenizer) -> list[Any]:
-    """All of a tokenizer that decides ids: its tables, special tokens, flags, and the ids that it gives the probes."""
+    """Everything in a tokenizer that decides ids: its tables, special tokens, flags, and its ids for the probes."""
     probes = [prompts.rendered_ids(prompts.example_of(*probe), tokenizer) for probe in prompts.PROBES]
-    backend = getattr(tokenizer, "backend_tokenizer", None)  # asked after a first use, which changes its settings
+    backend = getattr(tokenizer, "backend_tokenizer", None)  # read after a first use, which changes its settings
     flags = {name: value for name, value in vars(tokenizer).items() if isinstance(value, str | int | float | bool)}
     return [
         type(tokenizer).__name__,
@@ -94,7 +97,7 @@ def _sources() -> list[str]:
 
 
 def read(path: Path, rows: Dataset, encode: Encode, name: str, console: Console) -> Dataset | None:
-    """The rows that were tokenized before; None where there are none, or where a few of them are other than `encode` gives."""
+    """The cached rows; None where there are none, or where sampled rows differ from what `encode` gives."""
     if not path.is_file():
         return None
     try:
@@ -103,7 +106,7 @@ def read(path: Path, rows: Dataset, encode: Encode, name: str, console: Console)
     except Exception:  # a damaged file: pyarrow raises a type of its own for each kind
         same = False
     if not same:
-        console.print(f"{name}: the rows tokenized before are not what is rendered now; rendered anew", markup=False)
+        console.print(f"{name}: the cached tokens differ from what is rendered now; tokenizing again", markup=False)
         return None
     return found
 
@@ -115,7 +118,7 @@ def sample(count: int) -> list[int]:
 
 
 def write(path: Path | None, rows: Dataset, attempt: Callable[[], Callable[..., Any]], console: Console) -> Dataset:
-    """The encoded rows, in `path` under that name once they are whole; in memory where they cannot be written.
+    """The encoded rows: in `path`, which appears only when complete; in memory where it cannot be written.
 
     `attempt` gives the function of (row, index) for one pass over the rows.
     """

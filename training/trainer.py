@@ -34,10 +34,10 @@ class Trainer(SFTTrainer):
         return loss
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Each checkpoint gets a card of its own (training/card.py); TRL's names no base where that is a folder."""
+        """Does nothing: each checkpoint gets its own card (training/card.py), and TRL's omits a base model that is a folder."""
 
     def _load_best_model(self) -> None:
-        """Nothing is done with the model after training, and the state that DeepSpeed would load was pruned: `final` is the best."""
+        """Does nothing: the model is not used after training, DeepSpeed's state is pruned, and `final` links the best checkpoint."""
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and getattr(self, "meter", None):
@@ -62,26 +62,28 @@ def split_batch(input_ids: torch.Tensor, position_ids: torch.Tensor | None, leng
 
 
 def explain_memory(arguments: Any, error: Exception) -> UserError:
-    """What to change when the device's memory did not suffice, with today's numbers.
+    """What to change after the device ran out of memory, with the current values.
 
-    First what the run can be resumed with, because it changes nothing that is learnt; then what needs a run of its own.
+    First the changes that allow a resume, because they do not change what is learnt; then those that need a new run.
     """
     said = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
     same = [line for line in (smaller_parts(arguments, error), without_activations(arguments)) if line]
     anew = other_settings(arguments)
     advice = (
-        [f"set {' or '.join(same)}, and go on with make train RESUME=1 and as many processes as now"] if same else []
+        [f"set {' or '.join(same)}, then resume with make train RESUME=1 and the same number of processes"]
+        if same
+        else []
     )
     if anew:
-        advice.append(f"begin anew, under another run_name, with {' or '.join(anew)}")
+        advice.append(f"start a new run, under another run_name, with {' or '.join(anew)}")
     return UserError(
-        f"the device ran out of memory ({said}); {'; or '.join(advice) or 'take a device with more, or more processes'}.",
+        f"the device ran out of memory ({said}); {'; or '.join(advice) or 'use a device with more memory, or more processes'}.",
         1,
     )
 
 
 def smaller_parts(arguments: Any, error: Exception) -> str:
-    """Smaller parts of the very same batch, as config lines; "" where a part is one row already."""
+    """The same batch in smaller parts, as config lines; "" where a part is one row already."""
     if any(frame.name == "evaluation_loop" for frame in traceback.extract_tb(error.__traceback__)):
         rows = arguments.per_device_eval_batch_size
         return f"per_device_eval_batch_size: {rows // 2} (now {rows})" if rows > 1 else ""
@@ -100,7 +102,7 @@ def without_activations(arguments: Any) -> str:
 
 
 def other_settings(arguments: Any) -> list[str]:
-    """Settings that need less memory and end in another model, or in a state that today's cannot be resumed from."""
+    """Settings that need less memory but change what is learnt, or do not fit the saved optimizer state."""
     found = []
     if os.environ.get("ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE") == "none":
         found.append("offload_optimizer_device: cpu in deepspeed_zero3.yaml")

@@ -1,4 +1,4 @@
-"""The settings, tried on a model of a few numbers: what the libraries would refuse after the weights are loaded, they refuse now."""
+"""Tries the settings on a tiny model, so that libraries refuse them now and not after the weights are loaded."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from trl import SFTConfig, SFTTrainer
 from eval.records import UserError
 
 LONGEST = 400  # characters of a library's message
-STEPS = 100  # of the schedule that is tried; the real number is known when the rows are
+STEPS = 100  # of the schedule that is tried; the real number is known after the rows are loaded
 WITHOUT_ARGUMENTS = ("constant", "constant_with_warmup")  # these two ignore what they are given
 WORDS = {"<pad>": 0, "<eos>": 1, "a": 2}
 ROWS = {"input_ids": [[2, 2, 1]] * 4, "completion_mask": [[0, 1, 1]] * 4}
 
 
 def build_arguments(path: Path, settings: dict[str, Any]) -> SFTConfig:
-    """TRL's arguments. Raises UserError where a library refuses them: the key, if it is one alone, and what was said."""
+    """TRL's arguments. Raises UserError where a library refuses them, with its message, and with the key if a single one is at fault."""
     if settings.get("lr_scheduler_kwargs") and settings.get("lr_scheduler_type") in WITHOUT_ARGUMENTS:
         raise UserError(
             f"{path}: lr_scheduler_kwargs is {settings['lr_scheduler_kwargs']}, but lr_scheduler_type "
-            f"{settings['lr_scheduler_type']} takes none; remove it."
+            f"{settings['lr_scheduler_type']} takes no arguments; remove it."
         )
     try:
         try_out(settings)
@@ -38,11 +38,11 @@ def build_arguments(path: Path, settings: dict[str, Any]) -> SFTConfig:
         said = f"{key} is {'…' if 'token' in key else repr(settings[key])}: " if key else ""
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: {said}{reason[:LONGEST].rstrip('.')}.") from None
-    return SFTConfig(**settings)  # anew: a trainer writes into those it is given, and into DeepSpeed's config
+    return SFTConfig(**settings)  # a new object: a trainer changes its arguments, and DeepSpeed's config
 
 
 def blame(settings: dict[str, Any]) -> str | None:
-    """The key without which the libraries accept the settings; None where it is not one alone."""
+    """The key whose removal makes the libraries accept the settings; None where no single key does."""
     for key in settings:
         if key == "output_dir":
             continue
@@ -63,7 +63,7 @@ def try_out(settings: dict[str, Any]) -> None:
 
 
 def build_trainer(arguments: SFTConfig) -> None:
-    """As sft.py will build it, but for model, rows and what would be left behind."""
+    """Builds the trainer as sft.py will, except for the model, the rows and the output."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(WORDS, unk_token="a")), pad_token="<pad>", eos_token="<eos>"
     )
@@ -94,7 +94,7 @@ def own_copy(arguments: SFTConfig, folder: str) -> SFTConfig:
 
 
 def tiny_model(arguments: SFTConfig) -> LlamaForCausalLM:
-    """A Llama of a few hundred parameters; with gradient checkpointing it has taken one gradient that way."""
+    """A Llama of a few hundred parameters; with gradient checkpointing, one gradient is computed that way."""
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=8, num_key_value_heads=1, **sizes))
     if arguments.gradient_checkpointing:

@@ -1,4 +1,4 @@
-"""The values of a config, one by one: their types, their choices and what can be meant at all."""
+"""Checks of single config values: types, choices, ranges, and the run's folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from eval.records import UserError
 from training.spelling import nearest
 
 FIELDS = {field.name: field for field in dataclasses.fields(SFTConfig)}
-LARGEST = 2**31 - 1  # of counts; torch and numpy raise errors of their own beyond
+LARGEST = 2**31 - 1  # of counts; above it torch and numpy raise their own errors
 LARGEST_SEED = 2**32 - 1  # numpy's
 LONGEST_NAME = 255  # bytes, on the usual file systems
 
-# Keys by what their numbers must be. Left out or null they are whatever their default is.
+# Keys by the range of their numbers. Left out or null, the default applies.
 COUNTS = (
     "dataset_num_proc", "dataloader_prefetch_factor", "eval_accumulation_steps", "gradient_accumulation_steps", "lora_alpha",
     "lora_r", "pad_to_multiple_of", "per_device_eval_batch_size", "per_device_train_batch_size", "per_gpu_eval_batch_size",
@@ -38,7 +38,7 @@ NOT_NEGATIVE = (
     "weight_decay",
 )  # fmt: skip
 BELOW_ONE = ("adam_beta1", "adam_beta2", "label_smoothing_factor", "lora_dropout")
-# Where the number of steps comes from a share of the run below 1, and from 1 on is a count.
+# Below 1 a share of the run, from 1 on a number of steps.
 SHARES = ("eval_steps", "logging_steps", "save_steps", "warmup_steps")
 
 
@@ -47,7 +47,7 @@ def check_type(path: Path, key: str, value: Any, hint: Any) -> None:
     if not fits(value, hint):
         raise UserError(f"{path}: {key} is {value!r}, {describe_mismatch(value, hint)}")
     if key.endswith("_kwargs") and value is not None and not mapping(value) and value != {}:
-        raise UserError(f"{path}: {key} is {value!r}, which is no mapping; write {key}: {{name: value}}.")
+        raise UserError(f"{path}: {key} is {value!r}, which is not a mapping; write {key}: {{name: value}}.")
     allowed = choices(key, hint)
     if value is False and "no" in allowed:
         raise UserError(f'{path}: {key} is False, as YAML 1.1 reads no without quotes; write {key}: "no".')
@@ -60,10 +60,10 @@ def check_type(path: Path, key: str, value: Any, hint: Any) -> None:
 
 
 def check_numbers(path: Path, settings: dict[str, Any]) -> None:
-    """Raises UserError for the first number that is none (NaN, infinity) or that cannot be meant."""
+    """Raises UserError for the first number that is not finite (NaN, infinity) or out of range."""
     for key, value in settings.items():
         if not_finite(value):
-            raise UserError(f"{path}: {key} is {str(value)[:40]}, which holds no finite number; write one.")
+            raise UserError(f"{path}: {key} is {str(value)[:40]}; numbers must be finite.")
         if isinstance(value, int | float) and not isinstance(value, bool):
             wanted = next(complaints(key, value), None)
             if wanted:
@@ -71,7 +71,7 @@ def check_numbers(path: Path, settings: dict[str, Any]) -> None:
 
 
 def complaints(key: str, value: float) -> Iterator[str]:
-    """What the number of this key must be, where it is not that."""
+    """The range of this key, where the value is outside it."""
     largest = LARGEST_SEED if key.endswith("seed") else LARGEST
     if key in COUNTS and value < 1:
         yield "1 or more"
@@ -88,7 +88,7 @@ def complaints(key: str, value: float) -> Iterator[str]:
     if key == "max_steps" and (value == 0 or value < -1):
         yield "1 or more, or -1 for num_train_epochs to decide"
     if isinstance(value, int) and abs(value) > largest:
-        yield f"{largest:,} at most"
+        yield f"at most {largest:,}"
 
 
 def left_out(key: str) -> str:
@@ -99,7 +99,7 @@ def left_out(key: str) -> str:
 
 
 def not_finite(value: Any) -> bool:
-    """Whether a number in `value` is NaN, infinite or beyond what a float can hold, however deep it lies."""
+    """Whether a number in `value` is NaN, infinite or beyond what a float can hold, at any depth."""
     if isinstance(value, dict | list):
         return any(map(not_finite, value.values() if isinstance(value, dict) else value))
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -111,7 +111,7 @@ def not_finite(value: Any) -> bool:
 
 
 def choices(key: str, hint: Any) -> list[str]:
-    """What a key's text may be, as its type or its own library says; none where that is anything."""
+    """The allowed texts of a key, by its type or its library; [] where any text is allowed."""
     kinds = typing.get_args(hint) or (hint,)
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, enum.Enum) and key != "debug":
@@ -151,7 +151,7 @@ def describe_mismatch(value: Any, hint: Any) -> str:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The mapping that a key holds, as YAML or as a text of JSON; an empty one where it is neither."""
+    """The mapping that a key holds, as YAML or as JSON text; an empty one where it is neither."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = json.loads(value)
@@ -159,7 +159,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def check_places(path: Path, settings: dict[str, Any]) -> None:
-    """Raises UserError where the run's folder would not lie in output_dir, or cannot be written."""
+    """Raises UserError where the run's folder would be outside output_dir, or cannot be written."""
     name, output = settings.get("run_name"), settings["output_dir"]
     for key, text in (("run_name", name), ("output_dir", output)):
         if text is not None and (not text.strip() or any(not sign.isprintable() for sign in text)):
@@ -167,9 +167,9 @@ def check_places(path: Path, settings: dict[str, Any]) -> None:
     parts = Path(name or "x").parts
     long = [part for part in (*Path(output).parts, *parts) if len(os.fsencode(part)) > LONGEST_NAME]
     if long:
-        raise UserError(f"{path}: {long[0][:40]}… is longer than a file's name can be; shorten run_name or output_dir.")
+        raise UserError(f"{path}: {long[0][:40]}… is longer than a file name can be; shorten run_name or output_dir.")
     if name is not None and (Path(name).is_absolute() or ".." in parts or not parts or "\\" in name):
-        raise UserError(f"{path}: run_name is {name!r}, which names no folder within {output}; write a plain name.")
+        raise UserError(f"{path}: run_name is {name!r}, which is not a folder inside {output}; write a plain name.")
     folder = Path(output, name or "")
     try:
         folder = folder.expanduser()
@@ -178,5 +178,5 @@ def check_places(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         raise UserError(f"{path}: {folder} cannot be a folder ({error}); set another output_dir or run_name.") from None
     if not usable:
-        problem = "cannot be written to" if there.is_dir() else "is no folder"
+        problem = "cannot be written to" if there.is_dir() else "is not a folder"
         raise UserError(f"{path}: checkpoints would go to {folder}, but {there} {problem}; set another output_dir.")

@@ -1,4 +1,4 @@
-"""What preflight says about token ids: where prompt and training text part, and tokens that the model does not have."""
+"""What preflight says about token ids: where prompt and training text differ, and tokens outside the model's vocabulary."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from eval import prompts
 from training.records import Run
 
 LOOKED_AT = 20  # faulty rows whose texts are compared
-CONTEXT = 30  # characters shown before the place where two texts part
+CONTEXT = 30  # characters shown before the place where two texts differ
 CHUNK = 10_000  # rows
 
 PARTED = (
-    "the text for generation goes {asked!r} where the training text goes {taught!r}, so the model is asked what it never saw; "
-    'task="generation" must be a beginning of task="sft" (sft_utils.py)'
+    "the generation prompt reads {asked!r} where the training text reads {taught!r}, so the model would get a prompt that it "
+    'never saw; the text of task="generation" must be the beginning of that of task="sft" (sft_utils.py)'
 )
 SPLIT = (
-    "their text begins with the generation prompt, but not their tokens: the prompt ends in {asked!r}, where training has "
-    '{taught!r}; end task="generation" without a space, and begin the solution with it (sft_utils.py)'
+    "the text begins with the generation prompt, but its tokens do not: the prompt ends in {asked!r}, training has "
+    '{taught!r}; end task="generation" without a space, and put the space before the solution (sft_utils.py)'
 )
 
 
 def boundary(run: Run, faulty: Sequence[tuple[str, int]]) -> str:
-    """A sentence for each of the two ways in which a prompt is no beginning of its training text: as text, or as tokens."""
+    """One sentence for each way in which a prompt is not the beginning of its training text: as text, or as tokens."""
     said: dict[str, str] = {}
     for split, index in faulty[:LOOKED_AT]:
         ids, prompt = prompts.rendered_ids(run.raw[split][index], run.tokenizer)[:2]
@@ -43,7 +43,7 @@ def boundary(run: Run, faulty: Sequence[tuple[str, int]]) -> str:
 
 
 def common(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How long the common beginning of two sequences is."""
+    """The length of the common beginning of two sequences."""
     return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
@@ -56,7 +56,7 @@ def beyond(run: Run, size: int) -> list[str]:
 
 
 def ids_from(rows: Dataset, size: int) -> set[int]:
-    """The distinct ids of `input_ids` from `size` on, looked for without making lists of them all."""
+    """The distinct ids of `input_ids` from `size` on, found without making lists of them all."""
     found: set[int] = set()
     for batch in rows.with_format("arrow").iter(CHUNK):
         ids = pc.list_flatten(batch["input_ids"])

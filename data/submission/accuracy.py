@@ -35,7 +35,7 @@ ELSEWHERE |= {
     "save_only_model",
     "per_device_eval_batch_size",
 }
-ELSEWHERE |= {"do_train", "do_eval"}  # our trainer does both without being told
+ELSEWHERE |= {"do_train", "do_eval"}  # our trainer does both by default
 ELSEWHERE |= {"dataset_mode", "logging_strategy", "logging_first_step", "include_num_input_tokens_seen", "disable_tqdm"}
 
 

@@ -1,7 +1,7 @@
-"""The zip that travels: the same bytes for the same content, and nothing unpacked before all of its entries were looked at.
+"""The zip of a submission: the same bytes for the same content, and nothing is unpacked before every entry is checked.
 
-Files carry a time made of their content. `datasets` keeps what it read by path and time, and Python its bytecode by time and
-size: with one fixed time, a submission unpacked where an earlier one lay would be trained on the earlier one's rows.
+The time of a file is derived from its content. `datasets` caches rows by path and time, and Python caches bytecode by time
+and size: with one fixed time, a submission unpacked over an earlier one would be trained on the earlier rows.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from eval.records import UserError
 MAX_FILES = 50
 MAX_BYTES = 4 * 2**30
 MAX_RATIO = 200  # text deflates to a third or a tenth; a bomb to a thousandth
-# Times of entries: from the first one that a zip can hold, in its steps of two seconds, to the end of 2019.
+# Times of entries: from the earliest that a zip can hold, in steps of two seconds, to the end of 2019.
 FIRST_TIME, TIME_STEP_S, TIMES = datetime(1980, 1, 1), 2, 40 * 365 * 43_200
 CHUNK = 1 << 20
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Writes every file of `folder` into `archive`, by name, with times by content and without owners; whole or not
-    at all."""
+    """Writes every file of `folder` into `archive`, by name, with times derived from the content and without owners;
+    complete or not at all."""
     partial = archive.with_name(f".{archive.name}.partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as opened:
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
@@ -130,13 +130,13 @@ def write_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> 
             target.write(block)
     if left:
         raise zipfile.BadZipFile(f"{shown(entry.filename)} holds less than it says")
-    # Not the entry's own time, which is the same for all contents in archives that others write.
+    # Not the entry's own time: other tools may write the same time for every content.
     written = time.mktime((*time_of(digest.hexdigest()), 0, 0, -1))
     os.utime(path, (written, written))
 
 
 def time_of(digest: str) -> tuple[int, int, int, int, int, int]:
-    """(year, month, day, hour, minute, second) of a content, by its sha256 (hex): others for other contents."""
+    """(year, month, day, hour, minute, second) derived from a content's sha256 (hex)."""
     moment = FIRST_TIME + timedelta(seconds=int(digest, 16) % TIMES * TIME_STEP_S)
     return (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
 

@@ -28,25 +28,35 @@ def add_parser(commands: Any) -> None:
         "submission", help="write, lint, rehearse or verify what is handed in", description=__doc__
     )
     command.set_defaults(command=submission)
-    command.add_argument("action", nargs="?", default="write", choices=ACTIONS, help="default: write")
+    command.add_argument("action", nargs="?", default="write", choices=ACTIONS, help="default: write, then lint")
     command.add_argument(
         "target", nargs="?", type=Path, help="a submission's folder or zip (not for write); default: --out"
     )
-    command.add_argument("--config", type=Path, default=Path("sft_config.yaml"))
-    command.add_argument("--sft-utils", type=Path, default=Path("sft_utils.py"))
-    command.add_argument("--dataset", type=Path, help="the dataset's folder; default: as the config says")
+    command.add_argument("--config", type=Path, default=Path("sft_config.yaml"), help="for write; default: %(default)s")
+    command.add_argument("--sft-utils", type=Path, default=Path("sft_utils.py"), help="for write; default: %(default)s")
+    command.add_argument("--dataset", type=Path, help="for write: the dataset's folder; default: as the config says")
+    command.add_argument("--model", help="hub id to write as model_name_or_path, where the config names a local folder")
     command.add_argument(
-        "--model", help="what model_name_or_path travels as, where it is a folder of this machine here"
+        "--out",
+        type=Path,
+        default=Path("submission"),
+        help="folder to write, with its zip next to it; default: %(default)s",
     )
-    command.add_argument("--out", type=Path, default=Path("submission"), help="folder to write; its zip lies beside it")
     command.add_argument(
-        "--accuracy", metavar="MODEL", help="state what was measured: a checkpoint's folder or a key of --reports"
+        "--accuracy", metavar="MODEL", help="state a measured accuracy: a checkpoint's folder or a key of --reports"
     )
-    command.add_argument("--reports", type=Path, default=Path("reports"))
     command.add_argument(
-        "--benchmarks-dir", type=Path, metavar="DIR", help="look for their problems among the training rows"
+        "--reports", type=Path, default=Path("reports"), help="stored evaluations; default: %(default)s"
     )
-    command.add_argument("--rehearse", action="store_true", help="train two steps on the contract's versions first")
+    command.add_argument(
+        "--benchmarks-dir",
+        type=Path,
+        metavar="DIR",
+        help="benchmarks whose problems must not be among the training rows",
+    )
+    command.add_argument(
+        "--rehearse", action="store_true", help="for write: train two steps on the contract's versions first"
+    )
 
 
 def submission(args: argparse.Namespace) -> None:
@@ -111,14 +121,14 @@ def rehearsed(
     stated: bool = False,
     own: bool = True,
 ) -> dict[str, Any]:
-    """What both stacks told, shown. Raises UserError (exit code 1) where the contract's fails, or reads other rows than an
-    accuracy is `stated` for."""
+    """Shows and returns the results of both stacks. Raises UserError (exit code 1) where the contract's stack fails, or where
+    it reads other rows than those that an accuracy is `stated` for."""
     told = rehearse.rehearse(folder, settings, work, console, own)
     rehearse.show(told, console)
     if not rehearse.passed(told):
         stock = told["stock"]
         said = stock.get("error") or "no weight changed"
-        raise UserError(f"the contract's own versions fail at {stock['stage']}: {said}; mend that, then run again.", 1)
+        raise UserError(f"the contract's own versions fail at {stock['stage']}: {said}; fix that, then run again.", 1)
     for other in verify.check_stock_rows(report, told, stated):
         said = f"{other.where}: {other.problem}; {other.fix}"
         if other.fatal:

@@ -21,7 +21,7 @@ BATCH = 10_000
 def loaded(folder: Path, dataset: Path) -> dict[str, str] | None:
     """Split -> the digest of the rows that the load_datasets of the submission in `folder` gives for `dataset`.
 
-    None where it fails, {} where it takes so long that nobody knows.
+    None where it fails, {} where it exceeds the time limit.
     """
     with tempfile.TemporaryDirectory(prefix="submission-rows-") as work:
         job: dict[str, Any] = {"dataset": str(dataset), "model": work, "readable": [str(dataset.resolve())]}
@@ -33,7 +33,7 @@ def loaded(folder: Path, dataset: Path) -> dict[str, str] | None:
 
 
 def holds_only(source: Path, splits: tuple[str, ...]) -> bool:
-    """Whether a dataset's folder has no files for rows besides those of JSON Lines."""
+    """Whether a dataset's folder has no data files except the JSON Lines of `splits`."""
     there = {path.relative_to(source).as_posix() for path in files.data_files(source.parent, source.name)}
     return there == {f"{split}.jsonl" for split in splits}
 
@@ -41,12 +41,14 @@ def holds_only(source: Path, splits: tuple[str, ...]) -> bool:
 def copy_data(source: Path, target: Path) -> None:
     """Copies the files of a dataset's folder as they are.
 
-    Raises UserError where that is no folder of a submission's size, or the contract's `datasets` does not know its features.
+    Raises UserError where it is not a dataset within the limits, or has features that the contract's `datasets` does not know.
     """
     there = list(files.data_files(source.parent, source.name)) if source.is_dir() and source.name else []
     found = [finding for path in there for finding in newer_features(path, source)]
     if not there or len(there) > MAX_FILES or sum(path.stat().st_size for path in there) > MAX_BYTES:
-        raise UserError(f"{source} is no folder of a dataset; name one: --dataset FOLDER.")
+        raise UserError(
+            f"{source} is not a folder with a dataset of at most {MAX_FILES} files and {MAX_BYTES:,} bytes; name one: --dataset FOLDER."
+        )
     if found:
         raise UserError(f"{source}/{found[0].where}: {found[0].problem}; {found[0].fix}.")
     for path in there:
@@ -61,7 +63,7 @@ def newer_features(path: Path, source: Path) -> Iterator[Any]:
 
 
 def write_stored(splits: dict[str, Any], target: Path) -> None:
-    """Writes what `load_from_disk` of the contract's `datasets` reads: the features are those that Arrow's types say."""
+    """Writes what `load_from_disk` of the contract's `datasets` reads: the features follow from the Arrow types."""
     for name, rows in splits.items():
         (target / name).mkdir(parents=True)
         path = target / name / "data-00000-of-00001.arrow"

@@ -72,7 +72,7 @@ def lint(folder: Path, work: Path, console: Console, benchmarks_dir: Path | None
 
 
 def contracts_python(folder: Path, found: list[Finding]) -> list[Finding]:
-    """What Python 3.10 itself cannot read, where .venv-stock is there and reading found nothing of the kind."""
+    """What Python 3.10 itself cannot read, where .venv-stock exists and the checks found no such fault."""
     if not STOCK_PYTHON.is_file() or any(finding.check == "syntax" for finding in found):
         return []
     place = syntax.ask(STOCK_PYTHON, text_of(folder / code.NAME))

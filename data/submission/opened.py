@@ -1,4 +1,4 @@
-"""Which files were opened while something ran, as the kernel saw it: by any process, also for a memory map or by C code."""
+"""Which files are opened during a block, as the kernel reports: by any process, also for memory maps and by C code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BUFFER = 1 << 16
 
 @contextmanager
 def watch(paths: Iterable[Path]) -> Iterator[set[Path]]:
-    """Gives a set that holds, once the block has ended, those of `paths` that were opened in it.
+    """Yields a set; after the block it holds those of `paths` that were opened.
 
-    Raises UserError (exit code 1) where the kernel watches no more files.
+    Raises UserError (exit code 1) where the kernel cannot watch more files.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     handle = checked(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
@@ -43,7 +43,7 @@ def checked(result: int) -> int:
 
 
 def events(handle: int) -> Iterator[int]:
-    """The watch of each event that waits."""
+    """The watch number of each pending event."""
     while True:
         try:
             block = os.read(handle, BUFFER)

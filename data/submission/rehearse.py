@@ -20,7 +20,7 @@ from eval.console import print_table
 ROOT = Path(__file__).resolve().parents[2]
 # Enough for every share to a percent, few enough for a minute.
 ROWS = 2000
-# What lies beside the rows in a dataset's folder.
+# Files of a dataset's folder that hold no rows.
 NO_ROWS = {"manifest.json", "README.md", "dataset_dict.json", "dataset_info.json", "state.json"}
 
 # Figure -> what it is, how it is shown, and what a difference means.
@@ -82,19 +82,19 @@ def rehearse(folder: Path, settings: dict[str, Any], work: Path, console: Consol
 
 
 def on_stock(folder: Path, rows: str, work: Path, job: dict[str, Any], python: str) -> dict[str, Any]:
-    """What the contract's trainer told; with an error where it trained on something else than the submission's files."""
+    """The result of the contract's trainer; with an error where it did not train on the files of the submission."""
     there = copied(folder, rows, work / "submission")
     files = sorted(path for path in there.rglob("*") if path.is_file())
     with opened.watch(files) as seen:
         told = sandbox.start("stock_trainer.py", there, work / "stock", job, python).wait()
     if told.get("stage") == "done" and (unread := not_read(there, rows, files, seen)):
-        said = f"the run never opened {', '.join(map(shown, unread))}, so what was trained on comes from elsewhere"
-        told |= {"stage": "files", "error": f"{said}; load_datasets has to read the files that travel"}
+        said = f"the run never opened {', '.join(map(shown, unread))}, so its training rows come from elsewhere"
+        told |= {"stage": "files", "error": f"{said}; load_datasets must read the files that travel"}
     return told
 
 
 def copied(folder: Path, rows: str, target: Path) -> Path:
-    """What travels, copied: caches that `datasets` writes beside the rows stay out of the submission."""
+    """A copy of what travels: caches that `datasets` writes next to the rows stay out of the submission."""
     shutil.rmtree(target, ignore_errors=True)
     for name in NEEDED:
         if (folder / name).is_file():
@@ -109,8 +109,8 @@ def copied(folder: Path, rows: str, target: Path) -> Path:
 
 
 def not_read(folder: Path, rows: str, files: list[Path], seen: set[Path]) -> list[str]:
-    """Those of `files` that a training run opens, and this one did not: the two, train.jsonl and validation.jsonl; of a
-    dataset in another form all of train, and some of the rest."""
+    """Files that a training run must open and this one did not: the two files, train.jsonl and validation.jsonl; of a
+    dataset in another form all files of train, and one of the rest."""
     needed = [folder / name for name in NEEDED]
     data = [path for path in files if path not in needed and path.name not in NO_ROWS]
     lines = [path for path in data if path.parent == folder / rows and path.stem in SPLITS]
@@ -179,7 +179,7 @@ def show(told: dict[str, Any], console: Console) -> None:
 
 
 def changes(stock: dict[str, Any]) -> list[str]:
-    """What the rehearsal does otherwise than the contract's trainer, as far as it came."""
+    """One line for each thing that the rehearsal changes, as far as it got."""
     if "forced" not in stock:
         return []
     forced = {key: value for key, value in stock["forced"].items() if key != "report_to"}

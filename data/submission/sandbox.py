@@ -97,7 +97,7 @@ def start(
     driver, writable = work / "driver", work / "writable"
     if not driver.is_dir():
         shutil.copytree(INSIDE, driver, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.rmtree(writable, ignore_errors=True)  # it holds the caches, which know files by path and time
+    shutil.rmtree(writable, ignore_errors=True)  # it holds the caches, which identify files by path and time
     writable.mkdir(parents=True)
     paths = {"submission": str(submission.resolve()), "writable": str(writable.resolve())}
     (work / "job.json").write_text(json.dumps(job | paths), encoding="utf-8")
@@ -120,7 +120,7 @@ def start(
 
 
 def short_name(folder: Path) -> Path | None:
-    """A link to `folder` in a new folder of /tmp, where its own name is too long for a socket's path; else None."""
+    """A link to `folder` in a new folder of /tmp, where its own path is too long for a socket; else None."""
     if len(os.fsencode(folder)) <= LONGEST_TMPDIR:
         return None
     link = Path(tempfile.mkdtemp(prefix="s-", dir="/tmp")) / "t"

@@ -15,7 +15,7 @@ from eval.records import UserError
 
 CONFIG, VOCABULARY, MODEL = "tokenizer_config.json", "tokenizer.json", "config.json"
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
-# Llama 3's tokenizer fills the vocabulary of its models: a token that is added to it has no embedding.
+# Llama 3's tokenizer fills the vocabulary of its models: an added token has no embedding.
 LLAMA_3 = re.compile(r"llama-?3", re.IGNORECASE)
 LLAMA_3_SIZE = 128_256
 LLAMA_3_NAMED = {
@@ -80,7 +80,7 @@ def find(model: str) -> Path | None:
 
 
 def vocabulary_size(model: str, source: Path, vocabulary: bytes) -> int:
-    """How many tokens the model knows: by its config.json, by its name, or by its tokenizer as it is stored."""
+    """The size of the model's vocabulary: by its config.json, by its name, or by its stored tokenizer."""
     try:
         config = json.loads((source / MODEL).read_text(encoding="utf-8"))
         size = config.get("vocab_size") or dict(config.get("text_config") or {}).get("vocab_size")
@@ -92,7 +92,7 @@ def vocabulary_size(model: str, source: Path, vocabulary: bytes) -> int:
 
 
 def base_size(vocabulary: bytes) -> int:
-    """The number of ids in a tokenizer.json, to the last one; 1 where it holds none that can be read."""
+    """The largest id in a tokenizer.json plus 1; 1 where no id can be read."""
     try:
         stored = json.loads(vocabulary)
         tokens = stored.get("model", {}).get("vocab") or {}
@@ -103,7 +103,7 @@ def base_size(vocabulary: bytes) -> int:
 
 
 def with_llama_3_tokens(vocabulary: bytes) -> bytes:
-    """The stand-in's tokenizer.json with Llama 3's 256 special tokens behind its own, so that they can be named."""
+    """The stand-in's tokenizer.json with Llama 3's 256 special tokens after its own, so that code can use their names."""
     stored, first = json.loads(vocabulary), base_size(vocabulary)
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     names = [LLAMA_3_NAMED.get(place, f"reserved_special_token_{place}") for place in range(256)]

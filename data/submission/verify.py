@@ -14,9 +14,9 @@ from data.submission.writer import FORMAT, MANIFEST
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], list[Finding]]:
-    """(the manifest, findings); an empty one where there is none, as in what others write, or it cannot be read."""
+    """(the manifest, findings); an empty manifest where it is missing, as in submissions of other tools, or cannot be read."""
     if not (folder / MANIFEST).exists():
-        problem = "there is no manifest, so nothing says what the files should be"
+        problem = "the manifest is missing, so the files cannot be compared with it"
         return {}, [Finding("manifest", MANIFEST, problem, "python -m data submission writes one", False)]
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

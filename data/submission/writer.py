@@ -21,8 +21,8 @@ from eval.records import UserError
 
 MANIFEST, FORMAT = "manifest.json", 1
 Form = Callable[[Path, Path], None]  # writes the rows of a source into a new folder
-# What is set for the way, whatever the config says here: none of it changes what is learnt here. Without do_train the
-# contract's trainer trains nothing.
+# Keys that a submission always sets; none of them changes what is learnt here. Without do_train the contract's trainer
+# trains nothing.
 FOR_THE_WAY = {"dataset_name_or_path": DATASET, "report_to": "none", "do_train": True, "do_eval": True}
 # What is stated where the config leaves it out.
 STATED = {"packing": True, "dataset_mode": "local"}
@@ -102,8 +102,8 @@ def place_rows(source: Path, folder: Path) -> None:
     """Writes the rows of `source` into the submission in `folder`, in the first form in which its own load_datasets gives
     the rows that it gives here: JSON Lines, the files as they are, or what `load_from_disk` of old and new reads.
 
-    Where none does, the first form that can be written at all: the linter says what fails. Raises UserError where there is
-    none.
+    Where no form does, the first one that can be written is used, and the linter reports what fails. Raises UserError where
+    none can be written.
     """
     is_run = not {finding.check for finding in code.findings(read_text(folder / NEEDED[1]))} & (NOT_RUN | {"syntax"})
     copied = all((source / f"{split}.jsonl").is_file() for split in SPLITS)  # byte for byte: the rows are the same
@@ -125,7 +125,7 @@ def place_rows(source: Path, folder: Path) -> None:
 
 
 def written(form: Form, source: Path, folder: Path) -> UserError | None:
-    """Writes the rows in one form, in place of what was there; the error where that cannot be."""
+    """Writes the rows in one form, replacing earlier ones; returns the error where that fails."""
     shutil.rmtree(folder / DATASET, ignore_errors=True)
     (folder / DATASET).mkdir()
     try:
@@ -133,7 +133,9 @@ def written(form: Form, source: Path, folder: Path) -> UserError | None:
     except UserError as error:
         return error
     except (OSError, ValueError, RuntimeError) as error:
-        return UserError(f"{source}: {' '.join(str(error).split())[:300]}; write it anew, or name another: --dataset.")
+        return UserError(
+            f"{source}: {' '.join(str(error).split())[:300]}; write it again, or name another: --dataset FOLDER."
+        )
     return None
 
 
@@ -150,7 +152,7 @@ def write_stored(second: str, source: Path, target: Path) -> None:
             forms.write_stored({"train": both["train"], second: both["validation"]}, target)
         return
     else:
-        raise UserError(f"{source} has no rows that can be written anew; name the dataset: --dataset FOLDER.")
+        raise UserError(f"{source} has no rows that can be converted; name the dataset: --dataset FOLDER.")
     forms.write_stored(splits, target)
 
 

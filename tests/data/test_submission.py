@@ -122,7 +122,7 @@ def test_what_others_write_has_no_manifest_and_is_no_fault(project, capfd):
     capfd.readouterr()
     assert main(["submission", "lint"]) == 0
     said = capfd.readouterr().err
-    assert "there is no manifest" in " ".join(said.split()) and "nothing to mend, 1 to know" in said
+    assert "the manifest is missing" in " ".join(said.split()) and "nothing to mend, 1 to know" in said
 
 
 def test_a_faulty_one_is_not_written_and_everything_is_said_at_once(project, capfd):

@@ -10,11 +10,11 @@ from eval.records import UserError
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "'a' stands in line 1 and again in line 3"),
-        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "'b' stands in line 2 and again in line 4"),
-        ("a:\n- {b: 1}\n- b: 1\n  b: 2\n", "'b' stands in line 3 and again in line 4"),
-        ("7: 1\n7: 2\n", "'7' stands in line 1 and again in line 2"),
-        ("a: &x {b: 1, b: 2}\nc: *x\n", "'b' stands in line 1 and again in line 1"),
+        ("a: 1\nb: 2\na: 3\n", "'a' is in line 1 and again in line 3"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "'b' is in line 2 and again in line 4"),
+        ("a:\n- {b: 1}\n- b: 1\n  b: 2\n", "'b' is in line 3 and again in line 4"),
+        ("7: 1\n7: 2\n", "'7' is in line 1 and again in line 2"),
+        ("a: &x {b: 1, b: 2}\nc: *x\n", "'b' is in line 1 and again in line 1"),
         ("a: 2026-13-45\n", "is not YAML: month must be in 1..12"),
         ("? [a, b]\n: 1\n", "is not YAML: .*unhashable"),
     ],
@@ -33,5 +33,5 @@ def test_the_same_key_in_two_mappings_is_no_fault(tmp_path):
 
 def test_a_recipe_with_a_key_twice_is_refused(tmp_path):
     (tmp_path / "recipe.yaml").write_text("name: a\nsources: []\nname: b\n")
-    with pytest.raises(UserError, match=r"recipe\.yaml: 'name' stands in line 1 and again in line 3"):
+    with pytest.raises(UserError, match=r"recipe\.yaml: 'name' is in line 1 and again in line 3"):
         read_recipe(tmp_path / "recipe.yaml")

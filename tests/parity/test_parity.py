@@ -62,7 +62,7 @@ def test_differences_are_found(losses, others, shift, first, equal):
 
 @pytest.mark.parametrize("others", [{"b": torch.zeros(2)}, {"a": torch.zeros(2), "b": torch.zeros(2)}])
 def test_other_weights_are_refused(others):
-    with pytest.raises(ValueError, match="other weights"):
+    with pytest.raises(ValueError, match="the names of the weights differ"):
         compare([1.0], {"a": torch.zeros(2)}, [1.0], others)
 
 

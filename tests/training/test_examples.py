@@ -195,7 +195,7 @@ def test_rows_of_the_cache_that_are_not_these_are_rendered_anew_and_it_is_said(d
     else:
         file.write_bytes(file.read_bytes()[: 500 if damage == "half a file" else 0] or b"nothing")
     again, said = said_by_render(data, smollm2_tokenizer)
-    assert "d: the rows tokenized before are not what is rendered now; rendered anew" in said
+    assert "d: the cached tokens differ from what is rendered now; tokenizing again" in said
     assert again["input_ids"] == [prompts.rendered_ids(row, smollm2_tokenizer)[0] for row in data]
     assert said_by_render(data, smollm2_tokenizer)[1] == ""
 
@@ -217,7 +217,10 @@ def test_data_is_read_although_the_cache_of_datasets_cannot_be_written(smollm2_t
     token_cache.choose_folder(console)
     loaded = load_splits(ContractArguments("m", str(tmp_path), "local"))
     assert len(render(loaded["train"], smollm2_tokenizer, "d", console)) == 1
-    assert f"{tmp_path / 'a file' / 'cache'}: Not a directory; rows are kept in" in console.file.getvalue()
+    assert (
+        f"{tmp_path / 'a file' / 'cache'} cannot be written (Not a directory); rows are cached in"
+        in console.file.getvalue()
+    )
 
 
 def test_a_disk_that_fills_up_costs_memory_not_the_run(smollm2_tokenizer, cache):

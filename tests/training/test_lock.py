@@ -1,4 +1,4 @@
-"""One training a folder: the second is told by whom it is held, and has touched nothing."""
+"""One training per folder: the second one names the holder, and changes nothing."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def state(folder):
 def test_the_second_training_is_told_who_holds_the_folder_and_the_kernel_releases_it(tmp_path):
     run = tmp_path / "run"
     first, before = hold(run), state(tmp_path)
-    who = rf"run is being trained into by process {first.pid} on {os.uname().nodename}"
+    who = rf"run is in use by another training \(process {first.pid} on {os.uname().nodename}"
     with pytest.raises(UserError, match=who) as told, lock.held(run):
         pytest.fail("two at once")
     assert told.value.exit_code == 2 and state(tmp_path) == before and lock.is_held(run)
@@ -66,7 +66,7 @@ def test_the_other_processes_of_a_launch_wait_for_the_first(tmp_path, monkeypatc
 
 def test_a_place_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file/run is no folder to write to \(Not a directory\)"):
+    with pytest.raises(UserError, match=r"file/run cannot be written to \(Not a directory\)"):
         lock.held(tmp_path / "file" / "run").__enter__()
     assert not lock.is_held(tmp_path / "nowhere")
 

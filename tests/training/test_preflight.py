@@ -143,7 +143,7 @@ def test_a_pad_token_matters_only_without_packing(pad, packing, ok, tokenizer, t
     tokenizer.pad_token = tokenizer.eos_token if pad else None
     check = only(make_run(tokenizer, tmp_path, packing=packing, max_length=512), "pad")
     assert check.ok is ok and ("harmless with packing" in check.found) is ok
-    assert ("pad is EOS" in check.fix) if pad else ("there is no pad token" in check.fix)
+    assert ("pad is EOS" in check.fix) if pad else ("the tokenizer has no pad token" in check.fix)
 
 
 @pytest.mark.parametrize(("packing", "ok"), [(True, True), (False, False)])
@@ -170,9 +170,9 @@ def other_heading(monkeypatch, tokenizer):
 
 
 PARTS = {
-    other_heading: r"goes '.*### Answer:' where the training text goes '.*### Solution: .*must be a beginning",
-    double_eos: r"goes '.*### Solution:<\|im_end\|>' where the training text goes",
-    trailing_space: r"but not their tokens: the prompt ends in ' Solution: ', where training has ' Solution: The",
+    other_heading: r"reads '.*### Answer:' where the training text reads '.*### Solution: .*must be the beginning",
+    double_eos: r"reads '.*### Solution:<\|im_end\|>' where the training text reads",
+    trailing_space: r"but its tokens do not: the prompt ends in ' Solution: ', training has ' Solution: The",
 }
 
 
@@ -207,20 +207,20 @@ def test_a_token_that_the_model_does_not_have_is_named(tokenizer, tmp_path, tiny
 MIN = {"lr_scheduler_type": "cosine_with_min_lr"}
 DECAY = {"lr_scheduler_type": "warmup_stable_decay"}
 SCHEDULES = [
-    ({"warmup_steps": 10}, "learning_rate is never reached: it goes up to 90% of it, with 10 steps of warm-up in a run of 10; lower"),
-    ({"warmup_steps": 50}, "it goes up to 18% of it, with 50 steps of warm-up in a run of 10"),
-    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64}, "there are not enough rows for one batch"),
-    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64, "max_steps": 5}, "there are not enough rows for one batch"),
+    ({"warmup_steps": 10}, "learning_rate is never reached: the rate rises to 90% of it, with 10 steps of warm-up in a run of 10; lower"),
+    ({"warmup_steps": 50}, "the rate rises to 18% of it, with 50 steps of warm-up in a run of 10"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64}, "there are not enough rows for one full batch"),
+    ({"dataloader_drop_last": True, "per_device_train_batch_size": 64, "max_steps": 5}, "there are not enough rows for one full batch"),
     ({"dataloader_drop_last": True, "per_device_train_batch_size": 30, "warmup_steps": 0.0}, "linear, 0 of 1 steps"),
     ({"warmup_steps": 9}, "linear, 9 of 10 steps warm-up"),
     ({"warmup_steps": 0.25}, "linear, 3 of 10 steps warm-up"),
-    ({"warmup_steps": 5, "max_steps": 5}, "it goes up to 80% of it, with 5 steps of warm-up in a run of 5"),
-    ({"warmup_steps": 0.1, "max_steps": 1}, "it goes up to 0% of it, with 1 steps of warm-up in a run of 1"),
+    ({"warmup_steps": 5, "max_steps": 5}, "the rate rises to 80% of it, with 5 steps of warm-up in a run of 5"),
+    ({"warmup_steps": 0.1, "max_steps": 1}, "the rate rises to 0% of it, with 1 steps of warm-up in a run of 1"),
     ({"warmup_steps": 1999, "max_steps": 5000}, "linear, 1,999 of 5,000 steps warm-up"),
     ({"warmup_steps": 50, "lr_scheduler_type": "constant"}, "constant, "),
-    ({"warmup_steps": 50, "lr_scheduler_type": "constant_with_warmup"}, "it goes up to 18% of it"),
+    ({"warmup_steps": 50, "lr_scheduler_type": "constant_with_warmup"}, "the rate rises to 18% of it"),
     (MIN | {"lr_scheduler_kwargs": {"min_lr": 1e-6}}, "cosine_with_min_lr, 0 of 10"),
-    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1.0}}, "the rate goes to 9.8e-01, beyond learning_rate; mend lr_scheduler_kwargs"),
+    (MIN | {"lr_scheduler_kwargs": {"min_lr": 1.0}}, "the rate reaches 9.8e-01, outside 0 to learning_rate; correct lr_scheduler_kwargs"),
     (MIN, "cosine_with_min_lr cannot be computed (One of min_lr or min_lr_rate should be set"),
     ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": "a"}}, "cosine cannot be computed ("),
     (DECAY | {"lr_scheduler_kwargs": {"num_decay_steps": 4}}, "warmup_stable_decay, 0 of 10"),
@@ -245,7 +245,7 @@ def test_one_checkpoint_is_enough_and_is_said(tokenizer, tmp_path):
 
 def test_a_model_of_unknown_size_is_counted_as_llama_1b(tokenizer, tmp_path):
     check = only(make_run(tokenizer, tmp_path, parameters=None, save_only_model=True), "disk")
-    assert check.found.startswith("24.7 GB to be written") and "counted as Llama-3.2-1B's" in check.found
+    assert check.found.startswith("24.7 GB to be written") and "so that of Llama-3.2-1B is used" in check.found
 
 
 def test_validation_may_be_short_where_there_is_none(tokenizer, tmp_path):
@@ -305,7 +305,7 @@ def test_what_failed_stops_the_run_unless_allowed_by_name(tokenizer, tmp_path):
 def test_the_arithmetic_is_shown(tokenizer, tmp_path):
     run = make_run(tokenizer, tmp_path, parameters=10**9, warmup_steps=3, save_only_model=False)
     first, second = preflight.arithmetic(run)
-    assert "40 examples" in first and "10 steps an epoch, 10 in all, 3 of them warm-up" in first
+    assert "40 examples" in first and "10 steps per epoch, 10 in all, 3 of them warm-up" in first
     assert "5 checkpoints of 4.0 GB, one optimizer state of 12.0 GB" in second
 
 

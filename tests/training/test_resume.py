@@ -66,7 +66,9 @@ def test_other_settings_or_data_are_refused_with_the_difference(change, said, ru
 def test_without_a_state_or_after_the_end_there_is_nothing_to_resume(run):
     for step in (3, 6):
         (run / f"checkpoint-{step}" / f"global_step{step}").rename(run / f"elsewhere{step}")
-    with pytest.raises(UserError, match=r"no checkpoint with optimizer state .* save_only_model: false"):
+    with pytest.raises(
+        UserError, match=r"no checkpoint with optimizer state, so it cannot be resumed; .* save_only_model: false"
+    ):
         resume.checkpoint(run, True, NOTES)
     (run / FINISHED).write_text("{}")
     with pytest.raises(UserError, match="has finished, there is nothing to resume"):
@@ -161,13 +163,17 @@ def test_where_a_split_batch_is_not_quite_the_same_it_is_said(processes, filled,
     notes["run.json"]["engine"] = f"DeepSpeed ZeRO-3, processes: {processes}"
     resume.checkpoint(run, True, notes, said.append)
     assert ("the last step of an epoch may be filled up with other rows" in said[0]) == filled
-    assert "noise is drawn otherwise" in said[0]
+    assert "noise is drawn differently" in said[0]
 
 
 @pytest.mark.parametrize(
     ("then", "now", "said"),
     [
-        ({}, {"per_device_train_batch_size": 4}, "a step would not see the same rows (8 x 1 -> 4 x 1 rows a process)"),
+        (
+            {},
+            {"per_device_train_batch_size": 4},
+            "a step would not see the same rows (8 x 1 -> 4 x 1 rows per process)",
+        ),
         (
             {"dataloader_drop_last": True},
             SPLIT | {"dataloader_drop_last": True},
@@ -179,7 +185,7 @@ def test_where_a_split_batch_is_not_quite_the_same_it_is_said(processes, filled,
             "gradient_accumulation_steps: 1 -> 2",
         ),
         ({"max_steps": 8}, {"max_steps": 20}, "max_steps: 8 -> 20"),
-        ({"max_steps": 8}, {"max_steps": 20}, "the learning rates so far (linear) are those of a run of that length"),
+        ({"max_steps": 8}, {"max_steps": 20}, "the learning rates so far (linear) depend on the length of the run"),
         ({}, {"num_train_epochs": 5}, "num_train_epochs: 3.0 -> 5"),
         (CONSTANT | {"warmup_steps": 0.1}, CONSTANT | {"warmup_steps": 0.1, "max_steps": 20}, "max_steps: 8 -> 20"),
         (CONSTANT, CONSTANT | {"max_steps": 6}, "max_steps: 8 -> 6"),
@@ -256,7 +262,7 @@ def test_what_a_stranger_wrote_into_a_note_moves_no_cursor(run):
 @pytest.mark.parametrize("text", ["{", "[]", "", "{}", '{"config": 1}'])
 def test_a_damaged_note_is_named(text, run):
     (run / "checkpoint-6" / "run.json").write_text(text)
-    with pytest.raises(UserError, match=r"checkpoint-6/run\.json is not there or not what training writes; remove"):
+    with pytest.raises(UserError, match=r"checkpoint-6/run\.json is missing or damaged; remove"):
         resume.checkpoint(run, True, NOTES, print)
 
 

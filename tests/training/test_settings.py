@@ -94,35 +94,35 @@ def test_a_missing_config_is_named(tmp_path):
     [
         ({"dataset_mode": "remote"}, "must be local or online"),
         ({"eval_strategy": "sometimes"}, "sometimes"),
-        ({"max_length": 4096}, "max_length is 4096; the contract allows 1 to 2,048 tokens an example"),
+        ({"max_length": 4096}, "max_length is 4096; the contract allows 1 to 2,048 tokens per example"),
         ({"max_length": 0}, "max_length is 0"),
-        ({"report_to": "wandbb"}, "report_to is 'wandbb', which is no tracker; did you mean 'wandb'"),
+        ({"report_to": "wandbb"}, "report_to is 'wandbb', which is not a known tracker; did you mean 'wandb'"),
         (
             {"report_to": ["tensorboard", "comet"]},
-            "report_to is 'comet', which is no tracker; it must be none, all or some of",
+            "report_to is 'comet', which is not a known tracker; it must be none, all or some of",
         ),
         ({"lora_r": 8}, "lora_r has no effect without use_peft: true"),
-        ({"resume_from_checkpoint": "run/checkpoint-8"}, "leave it out and resume with make train RESUME=1"),
+        ({"resume_from_checkpoint": "run/checkpoint-8"}, "remove it, and resume with make train RESUME=1"),
         ({"do_train": False}, "do_train is False; nothing would be trained: write do_train: true"),
         ({"eos_token": "<|endoftext|>"}, r"eos_token is .*set it in get_tokenizer \(sft_utils.py\)"),
         ({"pad_token": "<|endoftext|>"}, r"pad_token is .*set it in get_tokenizer \(sft_utils.py\)"),
         ({"chat_template_path": "other-model"}, r"chat_template_path is .*apply_chat_template \(sft_utils.py\)"),
         (
             {"dataset_kwargs": {"skip_prepare_dataset": True}},
-            "dataset_kwargs is .*skip_prepare_dataset would leave out packing",
+            "dataset_kwargs is .*skip_prepare_dataset would skip packing",
         ),
-        ({"deepspeed": "other.json"}, "deepspeed is 'other.json'; the launch config decides that"),
-        ({"fsdp": "full_shard"}, "fsdp is 'full_shard'; the launch config decides that"),
-        ({"fsdp_config": {"x": 1}}, "fsdp_config is .*the launch config decides that"),
-        ({"parallelism_config": {"x": 1}}, "parallelism_config is .*the launch config decides that"),
+        ({"deepspeed": "other.json"}, "deepspeed is 'other.json'; the launch config decides this"),
+        ({"fsdp": "full_shard"}, "fsdp is 'full_shard'; the launch config decides this"),
+        ({"fsdp_config": {"x": 1}}, "fsdp_config is .*the launch config decides this"),
+        ({"parallelism_config": {"x": 1}}, "parallelism_config is .*the launch config decides this"),
         (
             {"metric_for_best_model": "accuracy"},
             "metric_for_best_model is 'accuracy'; validation measures loss, mean_token_accuracy",
         ),
-        ({"push_to_hub": True}, "push_to_hub is True; there is no login"),
+        ({"push_to_hub": True}, "push_to_hub is True; no login is found"),
         ({"fp16": True}, "fp16 is True; it needs a GPU"),
         ({"tf32": True}, "tf32 is True; it needs a GPU"),
-        ({"use_liger_kernel": True}, "use_liger_kernel is True; it needs a GPU, which is not there"),
+        ({"use_liger_kernel": True}, "use_liger_kernel is True; it needs a GPU, which is not found"),
         ({"activation_offloading": True}, "activation_offloading is True; it needs a GPU"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_value_that_cannot_work_is_refused(change, said, tmp_path, monkeypatch
         ({"lr_scheduler_type": "warmup_stable_decay"}, "lr_scheduler_type is .*num_decay_steps"),
         ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"min_lr": 1e-6}}, "lr_scheduler_kwargs is .*'min_lr'"),
         ({"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 1.0}}, "must be smaller than initial lr"),
-        ({"lr_scheduler_type": "constant", "lr_scheduler_kwargs": {"num_cycles": 2}}, "lr_scheduler_type constant takes none"),
+        ({"lr_scheduler_type": "constant", "lr_scheduler_kwargs": {"num_cycles": 2}}, "lr_scheduler_type constant takes no arguments"),
         ({"lr_scheduler_type": "reduce_lr_on_plateau"}, "reduce_lr_on_plateau requires an eval strategy"),
         ({"optim": "paged_adamw_8bit"}, "optim is 'paged_adamw_8bit': You need to install `bitsandbytes`"),
         ({"optim": "galore_adamw"}, "optim is 'galore_adamw': You need to install `galore_torch`"),
@@ -235,16 +235,17 @@ def test_what_is_left_out_has_the_contracts_defaults_and_is_said(tmp_path):
     contract, _, arguments, said = parse(tmp_path, dataset_mode="left out")
     assert contract.dataset_mode == "online" and arguments.packing and arguments.do_train
     assert said == [
-        "dataset_mode: left out, and so online, the contract's default",
-        "packing: left out, and so true, the contract's default",
-        "do_train: left out; this trainer trains all the same, the contract's would not: write do_train: true",
+        "dataset_mode: left out, so online, the contract's default",
+        "packing: left out, so true, the contract's default",
+        "do_train: left out; this trainer trains anyway, the contract's would not: write do_train: true",
     ]
     assert parse(tmp_path, packing=False, do_train=True)[3] == []
 
 
 def test_a_folder_of_rows_without_a_mode_is_refused(tmp_path):
     with pytest.raises(
-        UserError, match=r"dataset_mode is left out, which means online, but .* is here; write dataset_mode: local"
+        UserError,
+        match=r"dataset_mode is left out, which means online, but .* is a local path; write dataset_mode: local",
     ):
         parse(tmp_path, dataset_mode="left out", dataset_name_or_path=str(tmp_path))
 
@@ -259,13 +260,13 @@ def test_without_do_eval_there_is_no_validation(tmp_path):
 def test_without_saving_the_last_step_is_saved(tmp_path):
     arguments, said = parse(tmp_path, save_strategy="no")[2:]
     assert arguments.save_strategy == "steps" and arguments.save_steps > 10**6 and arguments.save_only_model
-    assert any(line.startswith('save_strategy: "no", so the last step alone is saved') for line in said)
+    assert any(line.startswith('save_strategy: "no", so only the last step is saved') for line in said)
     assert parse(tmp_path, save_strategy="no", save_only_model=False)[2].save_only_model is False
 
 
 def test_a_tracker_that_is_not_installed_is_left_out(tmp_path):
     arguments, said = parse(tmp_path, report_to=["tensorboard", "comet_ml"])[2:]
-    assert arguments.report_to == ["tensorboard"] and "report_to: comet_ml is not installed and left out" in said
+    assert arguments.report_to == ["tensorboard"] and "report_to: comet_ml is not installed and is left out" in said
     assert parse(tmp_path, report_to="comet_ml")[2].report_to == []
     assert parse(tmp_path, report_to="none")[2].report_to == []
 

@@ -43,7 +43,7 @@ def write_model(tmp_path, tiny_llama, **changes) -> Path:
 )  # fmt: skip
 def test_adapters_on_tied_embeddings_are_refused(targets, module, tmp_path, tiny_llama):
     model = write_model(tmp_path, tiny_llama)
-    said = f"lora_target_modules .* chooses {module} of a model whose embedding and output layer are one"
+    said = f"lora_target_modules .* selects {module}, but this model ties its embedding and output layer"
     with pytest.raises(UserError, match=said):
         parse(tmp_path, use_peft=True, model_name_or_path=str(model), lora_target_modules=targets)
 
@@ -70,8 +70,8 @@ EXPECTED_ADAPTERS = {
     ("targets", "said"),
     [
         (["q_porj"], r"lora_target_modules \['q_porj'\]: Target modules .* not found in the base model"),
-        (["q_proj", "lm_haed"], "lora_target_modules has 'lm_haed', which is no module of this model"),
-        (["q_proj", "all-linear", "x"], "lora_target_modules has 'x', which is no module"),
+        (["q_proj", "lm_haed"], "lora_target_modules has 'lm_haed', which matches no module of this model"),
+        (["q_proj", "all-linear", "x"], "lora_target_modules has 'x', which matches no module"),
         (["norm"], "is not supported"),
         ([], "No `target_modules` passed"),
         ("[", "unterminated character set"),
@@ -85,8 +85,8 @@ def test_adapters_on_what_is_not_there_are_refused(targets, said, tmp_path, tiny
 @pytest.mark.parametrize(
     ("attention", "said"),
     [
-        ("flash_attention_2", "needs a GPU, and there is none"),
-        ("flash_attention_3", "needs a GPU, and there is none"),
+        ("flash_attention_2", "needs a GPU, and none is found"),
+        ("flash_attention_3", "needs a GPU, and none is found"),
         ("spda", r"cannot be used \(Specified `attn_implementation=\"spda\"` is not supported"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_number_of_warm_up_steps_wins_over_the_ratio(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, said = parse(tmp_path, GOOD | {"warmup_ratio": 0.5, "warmup_steps": 3})
     assert arguments.get_warmup_steps(100) == 3
-    assert "warmup_ratio: ignored, warmup_steps: 3 counts, as in the contract's trainer" in said
+    assert "warmup_ratio: ignored, warmup_steps: 3 takes precedence, as in the contract's trainer" in said
     assert parse(tmp_path, GOOD | {"warmup_ratio": 0.5, "warmup_steps": 0})[0].get_warmup_steps(100) == 50
 
 
@@ -151,7 +151,7 @@ def test_the_stock_config_is_taken(tmp_path, monkeypatch):
         "wandb_run_id", "wandb_tags", "warmup_ratio", "packing", "save_strategy", "report_to",
     ]  # fmt: skip
     assert "evaluation_strategy: read as eval_strategy: epoch" in said
-    assert "report_to: comet_ml is not installed and left out" in said and arguments.report_to == ["tensorboard"]
+    assert "report_to: comet_ml is not installed and is left out" in said and arguments.report_to == ["tensorboard"]
     assert arguments.packing and arguments.max_length == 2048 and arguments.eval_strategy == "epoch"
     assert arguments.get_warmup_steps(30) == 3 and arguments.num_train_epochs == 3
 

@@ -132,10 +132,10 @@ def test_a_second_run_into_the_folder_is_refused_and_touches_nothing(running):
     process, config, run = running
     holder = lock.read_holder(run)
     said = refused(config, "--resume", processes=2)
-    assert f"{run} is being trained into by process {holder['pid']} on {holder['host']}; wait for it" in said
+    assert f"{run} is in use by another training (process {holder['pid']} on {holder['host']}); wait for it" in said
     assert said.endswith("(exit code 2)") and holder["pid"] in of_launch(config)
     assert lock.read_holder(run) == holder and process.poll() is None
-    assert "being trained into" not in (run / "train.log").read_text()
+    assert "in use by another training" not in (run / "train.log").read_text()
 
 
 def test_preflight_beside_a_run_leaves_its_folder_alone(running):

@@ -71,7 +71,7 @@ def test_memory_advice_keeps_the_batch_to_the_row(batch, steps, smaller, more, m
     assert smaller * more == batch * steps
     assert said.endswith(
         f"); set per_device_train_batch_size: {smaller} (now {batch}) with gradient_accumulation_steps: {more} (now {steps}) or "
-        "gradient_checkpointing: true, and go on with make train RESUME=1 and as many processes as now; or begin anew, under "
+        "gradient_checkpointing: true, then resume with make train RESUME=1 and the same number of processes; or start a new run, under "
         "another run_name, with offload_optimizer_device: cpu in deepspeed_zero3.yaml."
     )
 
@@ -84,22 +84,22 @@ CHECKPOINTED = {"gradient_checkpointing": True, "offload": "cpu"}
     [
         (
             {"per_device_train_batch_size": 1, "bf16": False},
-            "); set gradient_checkpointing: true, and go on with make train RESUME=1 and as many processes as now; or begin anew, "
-            "under another run_name, with offload_optimizer_device: cpu in deepspeed_zero3.yaml or bf16: true (which changes "
+            "); set gradient_checkpointing: true, then resume with make train RESUME=1 and the same number of processes; or start a "
+            "new run, under another run_name, with offload_optimizer_device: cpu in deepspeed_zero3.yaml or bf16: true (which changes "
             "what is learnt).",
         ),
         (
             {"per_device_train_batch_size": 1, "bf16": False} | CHECKPOINTED,
-            "); begin anew, under another run_name, with bf16: true (which changes what is learnt).",
+            "); start a new run, under another run_name, with bf16: true (which changes what is learnt).",
         ),
-        ({"per_device_train_batch_size": 1} | CHECKPOINTED, "); take a device with more, or more processes."),
+        ({"per_device_train_batch_size": 1} | CHECKPOINTED, "); use a device with more memory, or more processes."),
         (
             {"per_device_train_batch_size": 2} | CHECKPOINTED,
-            "gradient_accumulation_steps: 2 (now 1), and go on with make train RESUME=1 and as many processes as now.",
+            "gradient_accumulation_steps: 2 (now 1), then resume with make train RESUME=1 and the same number of processes.",
         ),
         (
             {"where": "evaluation_loop", "per_device_eval_batch_size": 5} | CHECKPOINTED,
-            "); set per_device_eval_batch_size: 2 (now 5), and go on with make train RESUME=1 and as many processes as now.",
+            "); set per_device_eval_batch_size: 2 (now 5), then resume with make train RESUME=1 and the same number of processes.",
         ),
     ],
 )

@@ -42,12 +42,12 @@ def refusal(tmp_path, text="", **changes):
         ("save_total_limit", 0, "it must be 1 or more"),
         ("learning_rate", -1e-05, "it must be above 0"),
         ("learning_rate", 0, "it must be above 0"),
-        ("learning_rate", float("nan"), "which holds no finite number"),
-        ("learning_rate", float("inf"), "which holds no finite number"),
+        ("learning_rate", float("nan"), "numbers must be finite"),
+        ("learning_rate", float("inf"), "numbers must be finite"),
         ("learning_rate", "nan", "which is str; it must be float"),
         ("model_name_or_path", "", "model_name_or_path is missing; add a line"),
-        ("learning_rate", 10**400, "which holds no finite number"),
-        ("num_train_epochs", float("inf"), "which holds no finite number"),
+        ("learning_rate", 10**400, "numbers must be finite"),
+        ("num_train_epochs", float("inf"), "numbers must be finite"),
         ("weight_decay", -0.1, "it must be 0 or more"),
         ("max_grad_norm", -1, "it must be 0 or more"),
         ("adam_beta1", 1.0, "it must be 0 or more, and below 1"),
@@ -60,14 +60,14 @@ def refusal(tmp_path, text="", **changes):
         ("warmup_ratio", -0.1, "0 or more, and below 1"),
         ("warmup_ratio", "1e-1", "a string, because YAML 1.1 needs a dot in such a number; write 1.0e-01"),
         ("seed", -1, "it must be 0 or more"),
-        ("seed", 2**32, "4,294,967,295 at most"),
+        ("seed", 2**32, "at most 4,294,967,295"),
         ("data_seed", -1, "it must be 0 or more"),
-        ("max_steps", 10**30, "2,147,483,647 at most"),
+        ("max_steps", 10**30, "at most 2,147,483,647"),
         ("dataloader_num_workers", -1, "it must be 0 or more"),
         ("pad_to_multiple_of", 0, "it must be 1 or more"),
         ("lora_r", 0, "it must be 1 or more"),
         ("lora_dropout", 1.0, "it must be 0 or more, and below 1"),
-        ("lr_scheduler_kwargs", {"min_lr": float("nan")}, "which holds no finite number"),
+        ("lr_scheduler_kwargs", {"min_lr": float("nan")}, "numbers must be finite"),
         ("lr_scheduler_type", "cosin", "did you mean 'cosine'?"),
         ("eval_strategy", "sometimes", "it must be one of no, steps, epoch."),
         ("evaluation_strategy", "epochs", "did you mean 'epoch'?"),
@@ -81,8 +81,8 @@ def refusal(tmp_path, text="", **changes):
         ("save_strategy", False, 'as YAML 1.1 reads no without quotes; write save_strategy: "no".'),
         ("evaluation_strategy", False, 'as YAML 1.1 reads no without quotes; write evaluation_strategy: "no".'),
         ("lora_target_modules", [1], "it must be"),
-        ("dataset_kwargs", "x", "which is no mapping; write dataset_kwargs: {name: value}."),
-        ("lr_scheduler_kwargs", "", "which is no mapping; write lr_scheduler_kwargs: {name: value}."),
+        ("dataset_kwargs", "x", "which is not a mapping; write dataset_kwargs: {name: value}."),
+        ("lr_scheduler_kwargs", "", "which is not a mapping; write lr_scheduler_kwargs: {name: value}."),
         ("output_dir", None, "output_dir is missing; add a line"),
     ],
 )
@@ -109,10 +109,10 @@ def test_a_value_that_can_be_meant_is_taken(key, value, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed: 1\nlearning_rate: 1.0e-05\nseed: 2", "'seed' stands in line 5 and again in line 7"),
-        ('seed: 1\n"seed": 1', "'seed' stands in line 5 and again in line 6"),
-        ("lr_scheduler_kwargs:\n  min_lr: 0.1\n  min_lr: 0.2", "'min_lr' stands in line 6 and again in line 7"),
-        ("lr_scheduler_kwargs: {min_lr: 0.1, min_lr: 0.2}", "'min_lr' stands in line 5 and again in line 5"),
+        ("seed: 1\nlearning_rate: 1.0e-05\nseed: 2", "'seed' is in line 5 and again in line 7"),
+        ('seed: 1\n"seed": 1', "'seed' is in line 5 and again in line 6"),
+        ("lr_scheduler_kwargs:\n  min_lr: 0.1\n  min_lr: 0.2", "'min_lr' is in line 6 and again in line 7"),
+        ("lr_scheduler_kwargs: {min_lr: 0.1, min_lr: 0.2}", "'min_lr' is in line 5 and again in line 5"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_both_lines(text, said, tmp_path):
@@ -157,12 +157,12 @@ def test_an_output_dir_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for folder in (tmp_path / "file", tmp_path / "file/below", tmp_path / "dangling"):
-        assert "is no folder; set another output_dir" in refusal(tmp_path, output_dir=str(folder))
+        assert "is not a folder; set another output_dir" in refusal(tmp_path, output_dir=str(folder))
     for text in ("", "a\0b"):
         assert "output_dir is" in refusal(tmp_path, output_dir=text)
     (tmp_path / "there").mkdir()
     (tmp_path / "there/run").write_text("")
-    assert "is no folder" in refusal(tmp_path, output_dir=str(tmp_path / "there"), run_name="run")
+    assert "is not a folder" in refusal(tmp_path, output_dir=str(tmp_path / "there"), run_name="run")
 
 
 HINTS = {
@@ -170,7 +170,8 @@ HINTS = {
     "tokenizer": "get_tokenizer (sft_utils.py)", "lr": "write learning_rate", "epochs": "write num_train_epochs",
     "batch_size": "write per_device_train_batch_size", "use_flash_attention_2": "model_init_kwargs: {attn_implementation",
     "attn_implementation": "model_init_kwargs: {attn_implementation", "chat_template": "apply_chat_template (sft_utils.py)",
-    "load_in_4bit": "no quantised training", "num_processes": "make train PROCESSES=", "modules_to_save": "adapters are trained alone",
+    "load_in_4bit": "quantised training is not supported", "num_processes": "make train PROCESSES=",
+    "modules_to_save": "only adapters are trained",
     "Learning-Rate": "did you mean 'learning_rate'?", "learning_rat": "did you mean 'learning_rate'?", "seeed": "did you mean 'seed'?",
     "lora_alfa": "did you mean 'lora_alpha'?", "eval_step": "did you mean 'eval_steps'?", "warmup_ration": "did you mean 'warmup_ratio'?",
     "min_steps": "remove it", "warmup_epochs": "remove it", "adam_beta3": "remove it", "lora_b": "remove it", "zzz": "remove it",

@@ -20,15 +20,15 @@ FAULTS = {
     "bos-missing": ("do not begin with BOS", "add it in the template where the tokenizer does not"),
     "bos-double": ("begin with two BOS", "let the template or the tokenizer add it, not both"),
     "prompt": (
-        "do not begin with their generation prompt: the model is asked in words that training never shows",
-        'make task="generation" the beginning of task="sft"',
+        "do not begin with their generation prompt: the model gets a prompt that training never shows",
+        'make the text of task="generation" the beginning of that of task="sft"',
     ),
     "boundary": (
         "are not begun by their generation prompt, token for token (a space at its end?)",
         'make task="generation" the beginning of task="sft", without a space at its end',
     ),
     "turns": (
-        "have a system turn, and their problem is not in the text that is trained on",
+        "have a system turn, and the training text does not contain the problem",
         "take the problem from the user's turn, or drop the system turns",
     ),
     "eos-missing": (
@@ -103,11 +103,11 @@ def repeated(first: dict[str, Any], second: dict[str, Any], lines: dict[str, int
     for split, count in first.get("rows", {}).items():
         if lines.get(split) and count != lines[split]:
             problem = f"load_datasets gives {count:,} rows of {split}, the file has {lines[split]:,}"
-            fix = "select when the dataset is built, so that the files hold what is trained on"
+            fix = "select rows when the dataset is built, so that the files hold exactly the training rows"
             yield Finding("sharding", NAME, problem, fix, False)
     if first.get("same_text_twice") is False:
         problem = "apply_chat_template renders the same row differently the second time"
-        yield Finding("determinism", NAME, problem, "no randomness, and no state")
+        yield Finding("determinism", NAME, problem, "remove randomness and state")
 
 
 def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
             continue
         count, rows = faults[name]["count"], faults[name]["rows"]
         problem = f"{count:,} of {total:,} rows {what}"
-        # A tokenizer that adds no BOS by itself belongs to a model that never saw one.
+        # A tokenizer that adds no BOS belongs to a model that was trained without BOS.
         bos_of_its_own = told.get("vocabulary", {}).get("adds_bos", True)
         known = name == "boundary" or (name == "length" and stand_in) or (name == "bos-missing" and not bos_of_its_own)
         yield Finding("boundary" if name == "prompt" else name, rows[0], problem, fix, not known)
@@ -148,7 +148,7 @@ def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Fi
 
 def pad(told: dict[str, Any], packing: bool) -> Iterator[Finding]:
     """The pad token of the tokenizer that the contract's trainer gets: it passes set_pad_token=packing."""
-    fix = "another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py"
+    fix = "set another pad token in get_tokenizer; see PAD_CANDIDATES in this project's sft_utils.py"
     if told.get("pad_unset"):
         problem = (
             f"the pad token is unset after get_tokenizer(…, set_pad_token={packing}): the contract's trainer passes "

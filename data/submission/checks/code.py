@@ -1,6 +1,6 @@
 """sft_utils.py, read but never run: what it imports and calls, and whether others can call it.
 
-What it reaches for beyond its arguments is in `uses.py`, what Python 3.10 cannot read in `syntax.py`.
+`uses.py` finds what it uses beyond its arguments, `syntax.py` what Python 3.10 cannot read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from data.submission.checks.uses import Fault, Resolve
 
 NAME = "sft_utils.py"
 TRAVELS = {"datasets", "transformers"}
-# There too, because the contract's versions name them or depend on them; the contract promises the two above only.
+# Also installed, as dependencies of the contract's versions; the contract promises only the two above.
 DEPENDENCIES = {"torch", "numpy", "accelerate", "trl", "huggingface_hub", "tokenizers", "safetensors", "pyarrow"}
 DEPENDENCIES |= {"pandas", "jinja2", "regex", "tqdm", "yaml", "requests", "packaging", "filelock", "fsspec", "dill"}
 DEPENDENCIES |= {"multiprocess", "xxhash", "aiohttp", "psutil", "sympy", "mpmath", "networkx", "markupsafe", "rich"}
@@ -70,11 +70,11 @@ def findings(text: str) -> list[Finding]:
     try:
         return of_tree(tree)
     except RecursionError:
-        return [Finding("syntax", NAME, "expressions are nested too deeply to be looked at", "write it simpler")]
+        return [Finding("syntax", NAME, "expressions are nested too deeply to be checked", "simplify them")]
 
 
 def of_tree(tree: ast.Module) -> list[Finding]:
-    """What is found in code that Python 3.10 reads."""
+    """Findings in code that Python 3.10 can read."""
     resolve = resolver(tree)
     found = dict.fromkeys((*imports(tree), *uses.faults(tree, resolve), *newer_attributes(tree, resolve)))
     found |= dict.fromkeys((*calls(tree), *reductions(tree), *signatures(tree)))
@@ -86,11 +86,11 @@ def of_tree(tree: ast.Module) -> list[Finding]:
 
 def unreadable(line: int, what: str) -> Finding:
     problem = f"Python 3.10 cannot read this: {what}"
-    return Finding("syntax", f"{NAME}:{line}", problem, "mend it, without syntax newer than Python 3.10")
+    return Finding("syntax", f"{NAME}:{line}", problem, "correct it, and use no syntax newer than Python 3.10")
 
 
 def resolver(tree: ast.Module) -> Resolve:
-    """A function that gives a name in full, as it was imported: `sp.run` is "subprocess.run"."""
+    """A function that returns the full name behind an import: "subprocess.run" for `sp.run`."""
     full: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -129,7 +129,7 @@ def imports(tree: ast.Module) -> Iterator[Fault]:
 
 
 def _guarded(node: ast.AST) -> Iterator[ast.AST]:
-    """What is below an `if TYPE_CHECKING`, or a `try` that goes on without an import."""
+    """The nodes inside an `if TYPE_CHECKING`, or inside a `try` that continues without the import."""
     body: list[ast.stmt] = []
     if isinstance(node, ast.If) and dotted(node.test).endswith("TYPE_CHECKING"):
         body = node.body
@@ -145,15 +145,15 @@ def import_fault(name: str, line: int) -> Iterator[Fault]:
     if top in NEWER_MODULES:
         yield "newer-name", line, f"{name} is not in Python 3.10", "write it without"
     elif top in DEPENDENCIES:
-        problem = f"{name} is there with the contract's versions, which promise datasets and transformers only"
-        yield "dependency", line, problem, "keep it where you need it"
+        problem = f"{name} is installed with the contract's versions, but the contract promises only datasets and transformers"
+        yield "dependency", line, problem, "keep it only if you need it"
     elif top not in TRAVELS and top not in sys.stdlib_module_names:
         problem = f"{name} does not travel: the standard library, datasets and transformers are all there is"
         yield "import", line, problem, "put the code in this file, or write it without"
 
 
 def newer_attributes(tree: ast.Module, resolve: Resolve) -> Iterator[Fault]:
-    """`typing.Self` and its like, by the module that was imported."""
+    """Names such as `typing.Self`, resolved through their import."""
     for node in (node for node in ast.walk(tree) if isinstance(node, ast.Attribute)):
         module, _, last = resolve(node).rpartition(".")
         if (module, last) in NEWER_NAMES:

@@ -1,7 +1,7 @@
 """The config as the contract's stock parser reads it: one dataclass over transformers 4.48.1's TrainingArguments.
 
 `stock_keys.json` holds that version's keys with types, choices and defaults; a test compares it with the real thing.
-`contract.py` has the keys and defaults that the contract adds. The parser itself looks at no type and no range: a value of
+`contract.py` has the keys and defaults that the contract adds. The parser itself checks no types and no ranges: a value of
 the wrong type fails later, or means something else ("false" is true).
 """
 
@@ -66,7 +66,7 @@ NEWER = {
 NEWER |= dict.fromkeys(
     ("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"), "the stock trainer trains all weights"
 )
-# Services that raise where their package is missing; wandb's is there, the contract's trainer imports it.
+# Services that raise where their package is missing; wandb is installed, because the contract's trainer imports it.
 SERVICES = (
     "mlflow",
     "comet_ml",
@@ -191,7 +191,7 @@ def path_faults(key: str, value: Any, folder: Path) -> Iterator[tuple[str, str, 
     elif key == "dataset_name_or_path" and not (folder / value).exists():
         yield (
             "dataset-path",
-            f"there is no {shown(value)} in the submission",
+            f"{shown(value)} is not found in the submission",
             "name the folder that travels: dataset",
         )
     elif key == "output_dir" and path.parts[:1] != ("checkpoints",):
@@ -206,8 +206,8 @@ def saving(settings: dict[str, Any]) -> Iterator[contract.Fault]:
     """Settings under which the stock parser raises, or fewer models are kept than the author may expect."""
     strategy = value_of(settings, "save_strategy")
     if strategy == "no":
-        problem = "save_strategy is no: the trainer keeps the model of the last step, and no checkpoint before it"
-        yield "saving", "save_strategy", problem, "save_strategy: steps, or epoch, where you want to choose one", False
+        problem = "save_strategy is no: the trainer saves only the model of the last step"
+        yield "saving", "save_strategy", problem, "save_strategy: steps or epoch, to choose among checkpoints", False
     if strategy == "best" and not settings.get("metric_for_best_model"):
         problem = "save_strategy is best without metric_for_best_model: the trainer raises"
         yield "saving", "save_strategy", problem, "save_strategy: steps", True
@@ -226,7 +226,7 @@ def saving(settings: dict[str, Any]) -> Iterator[contract.Fault]:
 
 
 def best_at_end(settings: dict[str, Any]) -> Iterator[contract.Fault]:
-    """load_best_model_at_end: the parser raises unless saving and evaluating go together."""
+    """load_best_model_at_end: the parser raises unless saving and evaluation match."""
     strategy, evaluates = value_of(settings, "save_strategy"), evaluation_strategy(settings)
     problem = ""
     if strategy != evaluates:
@@ -240,7 +240,7 @@ def best_at_end(settings: dict[str, Any]) -> Iterator[contract.Fault]:
         if numbers and ((save < 1) != (every < 1) or round(save * 1_000_000) % round(every * 1_000_000)):
             problem = f"load_best_model_at_end with save_steps {save} and eval_steps {every}: the parser raises"
     if problem:
-        fix = "strategies alike, and save_steps a multiple of eval_steps; or leave it out"
+        fix = "use the same strategy for both, and a save_steps that is a multiple of eval_steps; or leave it out"
         yield "saving", "load_best_model_at_end", problem, fix, True
 
 
@@ -250,24 +250,24 @@ def value_of(settings: dict[str, Any], key: str) -> Any:
 
 
 def evaluation_strategy(settings: dict[str, Any]) -> Any:
-    """When the trainer evaluates; the old name wins where both are there."""
+    """When the trainer evaluates; the old name takes precedence where both are given."""
     return settings.get("evaluation_strategy") or value_of(settings, "eval_strategy")
 
 
 def services(settings: dict[str, Any]) -> Iterator[contract.Fault]:
-    """Reporting and uploading: what may wait, raise or upload on somebody else's machine."""
+    """Reporting and uploading: settings that may wait, raise or upload on another machine."""
     told = settings.get("report_to")
     named = [str(name) for name in (told if isinstance(told, list) else [told or "all"])]
     if missing := [name for name in named if name in SERVICES]:
         problem = f"report_to is {', '.join(missing)}, which raises where that package is missing"
         yield "report-to", "report_to", problem, "report_to: none", True
     elif waiting := [name for name in named if name in ("all", "wandb", "tensorboard")]:
-        said = "left out, which means all that is installed" if told is None else ", ".join(waiting)
+        said = "left out, which means every installed one" if told is None else ", ".join(waiting)
         problem = f"report_to is {said}: wandb may wait for a login, tensorboard raises where its package is missing"
         yield "report-to", "report_to", problem, "report_to: none", False
     for key in ("push_to_hub", "push_to_hub_model_id"):
         if settings.get(key):
-            yield "hub", key, f"{key} asks the hub, with an account that is not there", "leave it out", True
+            yield "hub", key, f"{key} uploads to the hub, and no account is logged in there", "leave it out", True
 
 
 def odd(settings: dict[str, Any]) -> Iterator[contract.Fault]:

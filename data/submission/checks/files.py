@@ -59,7 +59,7 @@ def findings(folder: Path, dataset: str) -> list[Finding]:
 
 
 def missing(folder: Path, dataset: str) -> Iterator[Finding]:
-    """The two files, and a dataset without any file that could hold rows."""
+    """Findings for the two files, and for a dataset without any file that can hold rows."""
     for name in NEEDED:
         path = folder / name
         yield from absent(folder, name)
@@ -72,8 +72,8 @@ def missing(folder: Path, dataset: str) -> Iterator[Finding]:
 
 
 def incomplete(folder: Path, dataset: str) -> Iterator[Finding]:
-    """train.jsonl or validation.jsonl missing beside other files: load_datasets may read those, which is seen when it is
-    run."""
+    """Findings for a missing train.jsonl or validation.jsonl where other files are present: load_datasets may read those,
+    which running it shows."""
     if any(data_files(folder, dataset)) and not (folder / dataset).is_file():
         for split in SPLITS:
             yield from absent(folder, f"{dataset}/{split}.jsonl")
@@ -84,7 +84,7 @@ def absent(folder: Path, name: str) -> Iterator[Finding]:
     if not path.is_file() or path.is_symlink():
         yield Finding("file", name, "this file is missing", "a submission is the two files and the dataset's folder")
     elif not path.stat().st_size:
-        yield Finding("file", name, "this file is empty", "write it anew")
+        yield Finding("file", name, "this file is empty", "write it again")
 
 
 def data_files(folder: Path, dataset: str) -> Iterator[Path]:

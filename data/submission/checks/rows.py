@@ -1,7 +1,7 @@
 """The rows: of the dataset's files line by line, before any library reads them, and as load_datasets gives them.
 
-Files are looked at for what the stock `datasets` would stumble over, rows for what the contract or the grader would not
-take. Where load_datasets gives the rows that the files hold, the files' lines are those rows.
+Files are checked for what the stock `datasets` cannot read, rows for what the contract or the grader does not accept.
+Where load_datasets returns the rows of the files unchanged, lines and rows are the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHOWN = 3
 
 @dataclass
 class Seen:
-    """What one pass over rows gathers: fault -> line numbers, column -> types, hashes of the problems.
+    """What one pass over rows collects: fault -> line numbers, column -> types, hashes of the problems.
 
     `bare` are lines without `messages`, which load_datasets may convert. `leaks` are the benchmark problems that rows give
     away: (benchmark, id) -> whether word for word. `where` and `unit` say what the numbers count.
@@ -52,7 +52,7 @@ class Seen:
 
     @property
     def converted(self) -> bool:
-        """Whether no row is of the contract's form: what is trained on is what load_datasets makes of them."""
+        """Whether no row has the contract's form, so that load_datasets must convert them."""
         return len(self.bare) == self.rows > 0
 
 
@@ -71,8 +71,8 @@ OF_FILES = ("line", "line-size", "not-a-number", "surrogate")
 def findings(
     folder: Path, advance: Callable[[int], None] = lambda done: None, tests: Index | None = None
 ) -> list[Finding]:
-    """What is wrong with train.jsonl and validation.jsonl in `folder`, and with the rows in them; missing files are another
-    check's.
+    """What is wrong with train.jsonl and validation.jsonl in `folder`, and with the rows in them; missing files are found by
+    another check.
 
     `tests` holds the problems of benchmarks: training on those makes every figure worthless.
     """
@@ -96,9 +96,9 @@ def read_all(
 def read_returned(
     folder: Path, files: dict[str, Seen], told: dict[str, Any], tests: Index | None = None
 ) -> dict[str, Seen]:
-    """Split -> the rows that load_datasets gave, which the probe wrote into `folder` where the files hold others.
+    """Split -> the rows that load_datasets returned; the probe wrote them into `folder` where they differ from the files.
 
-    Where it was not run, or failed, the files' lines stand in, unless they are for load_datasets to convert.
+    Where it was not run or failed, the lines of the files are used, unless load_datasets must convert them.
     """
     returned = read_all(folder, tests=tests) if folder.is_dir() else {}
     for split, part in returned.items():
@@ -113,14 +113,14 @@ def digests(seen: dict[str, Seen]) -> dict[str, str]:
 
 
 def of_files(seen: dict[str, Seen]) -> Iterator[Finding]:
-    """What the stock `datasets` would stumble over."""
+    """Findings on which the stock `datasets` would fail."""
     for part in seen.values():
         yield from of_lines(part, OF_FILES)
         yield from of_columns(part)
 
 
 def of_rows(seen: dict[str, Seen], tests: Index | None = None) -> Iterator[Finding]:
-    """What the contract or the grader would not take."""
+    """Findings that the contract or the grader would not accept."""
     for split, part in seen.items():
         yield from of_split(split, part)
     if len(seen) == 2:
@@ -228,7 +228,7 @@ def kind(value: Any) -> str:
 
 
 def of_split(split: str, seen: Seen) -> Iterator[Finding]:
-    """What the contract or the grader would not take in the rows of one split."""
+    """Findings in the rows of one split that the contract or the grader would not accept."""
     if seen.rows > MAX_ROWS[split]:
         problem = f"{seen.rows:,} rows; the contract allows {MAX_ROWS[split]:,}"
         yield Finding("counts", seen.where, problem, "sample it down")

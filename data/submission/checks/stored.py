@@ -14,7 +14,7 @@ from data.submission.checks.findings import Finding, shown
 KNOWN = {"Value", "ClassLabel", "Sequence", "Translation", "TranslationVariableLanguages", "Audio", "Image"}
 KNOWN |= {f"Array{size}D" for size in (2, 3, 4, 5)}
 INFO, STATE, SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
-# Whatever is in them: the libraries raise these on damaged files.
+# What the libraries raise on damaged files.
 UNREADABLE = (
     OSError,
     ValueError,
@@ -23,7 +23,7 @@ UNREADABLE = (
     AttributeError,
     RuntimeError,
 )  # NotImplemented, Recursion too
-FIX = "JSON Lines (train.jsonl and validation.jsonl), or write it anew: python -m data submission"
+FIX = "JSON Lines (train.jsonl and validation.jsonl), or write it again: python -m data submission"
 
 
 def findings(path: Path, name: str) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def findings(path: Path, name: str) -> Iterator[Finding]:
         return
     newer = sorted(types_of(features) - KNOWN)
     if newer:
-        problem = f"features {', '.join(map(shown, newer))} are of a newer `datasets`; the stock one raises on them"
+        problem = f"features {', '.join(map(shown, newer))} need a newer `datasets`; the stock one raises on them"
         yield Finding("stored-features", name, problem, FIX)
 
 

@@ -1,4 +1,4 @@
-"""What Python 3.10, the contract's, cannot read, on any newer Python: `ast` with a feature version lets some of it pass."""
+"""Syntax that Python 3.10, the contract's, cannot read, found on any newer Python: `ast` with a feature version misses some."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def stars(text: str, tree: ast.Module) -> Iterator[Place]:
     lines = list(io.StringIO(text))
     for node in ast.walk(tree):
         if isinstance(node, ast.arg) and isinstance(node.annotation, ast.Starred):
-            yield node.lineno, "a star in an annotation is of Python 3.11"
+            yield node.lineno, "a star in an annotation needs Python 3.11"
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
             start = lines[node.slice.lineno - 1].encode()[node.slice.col_offset :]
             if any(isinstance(each, ast.Starred) for each in node.slice.elts) and start[:1] != b"(":
-                yield node.lineno, "a star in an index is of Python 3.11"
+                yield node.lineno, "a star in an index needs Python 3.11"
 
 
 def deep_formats(tree: ast.Module) -> Iterator[Place]:
@@ -50,7 +50,7 @@ def deep_formats(tree: ast.Module) -> Iterator[Place]:
             continue
         for inner in ast.walk(node.format_spec):
             if isinstance(inner, ast.FormattedValue) and inner.format_spec and holds_field(inner.format_spec):
-                yield node.lineno, "an f-string's format is nested deeper than Python 3.10 reads"
+                yield node.lineno, "an f-string's format is nested deeper than Python 3.10 allows"
 
 
 def holds_field(node: ast.AST) -> bool:
@@ -60,7 +60,7 @@ def holds_field(node: ast.AST) -> bool:
 def f_strings(text: str) -> Iterator[Place]:
     """f-strings of Python 3.12: quotes of their own kind, backslashes, comments or line ends within the braces.
 
-    Older Pythons refuse those by themselves.
+    Older Pythons refuse them when parsing.
     """
     if START is None:
         return
@@ -71,13 +71,13 @@ def f_strings(text: str) -> Iterator[Place]:
     for each in tokenize.generate_tokens(io.StringIO(text).readline):
         inside = len(open_ones) - (each.type in (MIDDLE, END))
         if inside > 0 and within_braces(each, lines, before):
-            yield each.start[0], "a backslash or comment within the braces of an f-string is of Python 3.12"
+            yield each.start[0], "a backslash or comment within the braces of an f-string needs Python 3.12"
         if each.type == START:
             open_ones.append(starts[each.start[0] - 1] + each.start[1])
         elif each.type == END:
             old = STRING.match(text, open_ones.pop())
             if not old or old.end() != starts[each.end[0] - 1] + each.end[1]:
-                yield each.start[0], "quotes or line ends within the braces of an f-string are of Python 3.12"
+                yield each.start[0], "quotes or line ends within the braces of an f-string need Python 3.12"
         before = each.end
 
 
@@ -92,7 +92,7 @@ ASK = "import sys; compile(sys.stdin.buffer.read(), 'sft_utils.py', 'exec', dont
 
 
 def ask(python: Path, text: str) -> Place | None:
-    """(line, what) that `python` itself, a 3.10, finds wrong; None where it reads the text."""
+    """(line, message) of the syntax error that `python`, a Python 3.10, reports; None where it reads the text."""
     command = [str(python), "-I", "-W", "ignore", "-c", ASK]
     done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=TIMEOUT_S, check=False)
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()

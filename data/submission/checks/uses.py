@@ -1,6 +1,6 @@
-"""What sft_utils.py does with the names that it has: the network, processes, the environment, paths and addresses.
+"""What sft_utils.py uses beyond its arguments: the network, processes, the environment, paths and addresses.
 
-An import or a constant alone does nothing, so only uses are looked at; the audit hook sees the rest when it is run.
+An import or a constant alone does nothing, so only uses count; the audit hook sees the rest when the code is run.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ ADDRESS = re.compile(r"(https?|s3|gs|hf|ftp)://")
 
 
 def faults(tree: ast.Module, resolve: Resolve) -> Iterator[Fault]:
-    """Everything that the code reaches for beyond its arguments."""
+    """Everything that the code uses beyond its arguments."""
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     constants = assigned_texts(tree)
     for node in ast.walk(tree):
@@ -80,10 +80,10 @@ def of_name(node: ast.Attribute | ast.Name, name: str, parents: dict[ast.AST, as
     if name in MACHINE:
         yield "environment", line, f"{name} differs from machine to machine", "take it from the argument"
     elif isinstance(node, ast.Name) and node.id == "__file__":
-        problem = "__file__ says where this file lies, which another trainer decides"
+        problem = "__file__ depends on where a trainer puts this file"
         yield "environment", line, problem, "take paths from dataset_name_or_path"
     elif name in ENVIRONMENT and not is_setting(node, parents):
-        problem = f"what {name} says differs from machine to machine"
+        problem = f"the value of {name} differs from machine to machine"
         yield "environment", line, problem, "write the value here, or take it from the argument"
     elif reaches(name, NETWORK):
         yield "network", line, f"{name} uses the network", SHIP
@@ -92,11 +92,16 @@ def of_name(node: ast.Attribute | ast.Name, name: str, parents: dict[ast.AST, as
     elif reaches(name, DYNAMIC):
         yield "dynamic", line, f"{name} hides what is imported", "import by name"
     elif passed_on(node, name, parents):
-        yield "dynamic", line, f"{name} is passed on whole, which hides what is used of it", "name what is used"
+        yield (
+            "dynamic",
+            line,
+            f"{name} is passed on as a whole, which hides what is used of it",
+            "use {name}.<name> directly",
+        )
 
 
 def reaches(name: str, table: tuple[str, ...]) -> bool:
-    """Whether a full name is in the table; constants and exceptions of a module reach for nothing."""
+    """Whether a full name is in the table; constants and exceptions of a module use nothing."""
     last = name.rpartition(".")[2]
     harmless = last in ("PIPE", "STDOUT", "DEVNULL") or last.endswith(("Error", "Exception", "Expired"))
     return not harmless and any(name == row or (row.endswith(".") and name.startswith(row)) for row in table)
@@ -132,7 +137,7 @@ def is_library(node: ast.AST) -> bool:
 
 
 def assigned_texts(tree: ast.Module) -> dict[str, list[str]]:
-    """Name -> the texts that it is given anywhere in the file."""
+    """Name -> the texts that are assigned to it anywhere in the file."""
     found: dict[str, list[str]] = {}
     for node in ast.walk(tree):
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -145,7 +150,7 @@ def assigned_texts(tree: ast.Module) -> dict[str, list[str]]:
 
 
 def texts_in(node: ast.AST) -> list[str]:
-    """The texts in an expression, without those that another call is given."""
+    """The texts in an expression, without those that are arguments of another call."""
     if isinstance(node, ast.Constant):
         return [node.value] if isinstance(node.value, str) else []
     parts = [node.func] if isinstance(node, ast.Call) else ast.iter_child_nodes(node)

@@ -17,11 +17,11 @@ LLAMAS_OWN = re.compile(
     r"<\|(begin_of_text|end_of_text|reserved_special_token_\d+|finetune_right_pad_id|step_id"
     r"|start_header_id|end_header_id|eom_id|eot_id|python_tag)\|>"
 )
-FIX = "take a token that the vocabulary has, as PAD_CANDIDATES in this project's sft_utils.py does"
+FIX = "use a token of the model's vocabulary, as PAD_CANDIDATES in this project's sft_utils.py does"
 
 
 def size_of(model: str) -> int | None:
-    """The vocab_size of a model: a folder, a hub id that was downloaded before, or a Llama 3; None where it is not known."""
+    """The vocab_size of a model: a folder, a hub id that was downloaded before, or a Llama 3; None where it is unknown."""
     folder = Path(model)
     path: Any = folder / CONFIG
     if not folder.is_dir():
@@ -46,18 +46,16 @@ def read_size(path: Path) -> int | None:
 
 
 def findings(told: dict[str, Any], size: int | None, stand_in: bool) -> Iterator[Finding]:
-    """What the probe's `vocabulary` and `largest_id` say against a model with embeddings for `size` ids.
+    """Findings where the probe's `vocabulary` and `largest_id` do not fit a model with embeddings for `size` ids.
 
-    With `stand_in` the ids are those of another tokenizer, so that only tokens which the model cannot have count.
+    With `stand_in` the ids are those of another tokenizer, so only tokens that the model cannot have count.
     """
     added = [(number, token) for number, token in told.get("vocabulary", {}).get("added", ())]
     count = told.get("vocabulary", {}).get("added_count", 0)
     if size is None or (stand_in and size != LLAMA_SIZE):
         if added:
-            problem = (
-                f"get_tokenizer adds {named(added, count)}; whether the model has embeddings for more is not known"
-            )
-            yield Finding("vocabulary", NAME, problem, f"its config.json says: vocab_size; else {FIX}", False)
+            problem = f"get_tokenizer adds {named(added, count)}; whether the model has embeddings for them is unknown"
+            yield Finding("vocabulary", NAME, problem, f"check vocab_size in its config.json, or {FIX}", False)
         return
     beyond = [each for each in added if (not LLAMAS_OWN.fullmatch(each[1]) if stand_in else each[0] >= size)]
     if beyond:

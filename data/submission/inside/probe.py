@@ -4,7 +4,7 @@
 
 JOB: {"submission", "dataset", "model", "readable", "packing", "digests"}: the unpacked folder, the dataset's path as the
 config has it, a folder with a tokenizer, the folders that may be read besides, packing as the contract's trainer reads it,
-and the digests of the rows that were looked at already: others are written to rows/ below what is writable.
+and the digests of the rows in the files: rows with other digests are written to rows/ in the writable folder.
 Standard library and the stack only, Python 3.10.
 """
 
@@ -49,7 +49,7 @@ class Watch:
         if not self.on:
             return
         if event == "socket.connect" and args[0].family == getattr(socket, "AF_UNIX", None):
-            return  # a process of this machine: `map(num_proc=2)` talks to its workers so
+            return  # a local process: this is how `map(num_proc=2)` talks to its workers
         if event in NETWORK:
             self.note("network", f"{event} {args[1:2] if event == 'socket.connect' else args[:1]}")
             raise PermissionError("a submission may not use the network")
@@ -89,13 +89,13 @@ def rows_digest(rows: Iterable[Any]) -> str:
 
 
 def turns_of(row: Any) -> bytes:
-    """What a row adds to the digest of rows; AttributeError or TypeError where it holds no turns."""
+    """The bytes that a row adds to the digest. Raises AttributeError or TypeError where it has no turns."""
     turns = [[str(turn.get(key)) for key in ("role", "content")] for turn in row.get("messages") or ()]
     return json.dumps(turns).encode() + b"\n"
 
 
 def write_rows(splits: dict[str, Any], digests: dict[str, str], known: dict[str, str], folder: Path) -> None:
-    """Writes the rows of those splits whose digest is another than the known one, as JSON Lines."""
+    """Writes the rows of the splits whose digest differs from the known one, as JSON Lines."""
     for name in (name for name in splits if digests[name] != known.get(name)):
         folder.mkdir(exist_ok=True)
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as target:
@@ -159,7 +159,7 @@ def faults_of(ids: list[int], prompt: list[int], tokenizer: Any) -> list[str]:
 
 
 def faults_of_texts(row: Any, whole: str, prompt: str) -> list[str]:
-    """What is wrong with the texts of one example: the prompt is no beginning, or a system turn took the problem's place."""
+    """What is wrong with the texts of one example: the prompt is not its beginning, or a system turn replaced the problem."""
     turns = row["messages"]
     lost = len(turns) > 2 and turns[-2]["content"].strip() not in whole
     return (["prompt"] if not whole.startswith(prompt) else []) + (["turns"] if lost else [])

@@ -43,7 +43,7 @@ class SFTConfig(TrainingArguments):
     dataset_mode: str = "online"
 
 
-# What a machine without a GPU refuses, and what it does instead; a key that has this value is not changed.
+# Values for a machine without a GPU; a key that already has this value is not changed.
 # bf16: torch 2.1.2's autocast on CPU leaves attention with two dtypes.
 CPU_FORCES: dict[str, Any] = {
     "bf16": False,
@@ -62,9 +62,9 @@ FUSED = ("_fused", "_8bit", "_bnb", "_apex", "npu", "paged_")  # optimizers that
 
 @dataclasses.dataclass
 class Rehearsed(SFTConfig):
-    """SFTConfig with what a CPU forces and a rehearsal shortens changed on the way, and nothing else.
+    """SFTConfig, changed only where a CPU forces it or a rehearsal shortens it.
 
-    `forced` and `shortened`: key -> what it is here; `meant`: the arguments as submitted, with the stock defaults.
+    `forced` and `shortened`: key -> its value here; `meant`: the arguments as submitted, with the stock defaults.
     """
 
     out: ClassVar[str] = ""  # where it may write
@@ -86,7 +86,7 @@ class Rehearsed(SFTConfig):
 
 
 def forced(config: SFTConfig) -> dict[str, Any]:
-    """What the CPU and the missing network force. Two precisions at once are left to the parser, which
+    """What the CPU and the missing network force. Two precisions at once stay, so that the parser
     refuses them."""
     wanted = {key: value for key, value in CPU_FORCES.items() if getattr(config, key)}
     for pair in (("bf16", "fp16"), ("bf16_full_eval", "fp16_full_eval")):

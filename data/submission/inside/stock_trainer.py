@@ -204,7 +204,7 @@ def evaluate(trainer: SFTTrainer, told: dict[str, Any]) -> None:
 
 
 def compare_weights(folder: Path, base: Path, trainer: SFTTrainer, config: Rehearsed, told: dict[str, Any]) -> None:
-    """Fault where what was saved is not what was trained, or is what training began with."""
+    """Raises Fault where the saved weights are not the trained ones, or equal those of the base."""
     saved, before = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (folder, base))
     trained = trainer.model.state_dict()
     if not all(torch.equal(saved[name], trained[name]) for name in trained):
@@ -227,7 +227,7 @@ def why(config: Rehearsed, updates: int) -> str:
 
 
 def explain(error: BaseException, seen: dict[str, Any]) -> str:
-    """One sentence about what ended the rehearsal, and would have ended the real training."""
+    """One sentence about the error that ended the rehearsal and would have ended the real training."""
     said = " ".join(str(error).split())[:400]
     if isinstance(error, Fault):
         return said
@@ -237,7 +237,7 @@ def explain(error: BaseException, seen: dict[str, Any]) -> str:
         if not config.packing and "padding token" in said:
             return (
                 "packing is false, so get_tokenizer is called with set_pad_token=False, sets no pad token, and TRL's "
-                f"collator cannot pad ({said}); set it there always"
+                f"collator cannot pad ({said}); always set it there"
             )
         if not config.do_train and isinstance(error, AttributeError) and "infinite" in said:
             return f"do_train is not true, so SFTTrainer gets no rows to pack ({said}); write do_train: true"
