@@ -20,7 +20,7 @@ from parity.rungs import Rung
 
 ROOT = Path(__file__).resolve().parent.parent
 # Checks of preflight that have no influence on whether two trainers take the same steps.
-ALLOWED = ("validation-block", "duplicates", "leak", "box", "saving", "disk")
+ALLOWED = ("validation-block", "duplicates", "leak", "box", "saving", "schedule", "disk")
 
 Training = tuple[list[float], Weights]
 Steps = list[list[dict[str, Any]]]  # one list per step, one batch per process
