@@ -190,6 +190,22 @@ FAILED = {
     "an unknown key": ({"completion_only_loss": True}, {}, "parser", "completion_only_loss"),
     "LoRA": ({"use_peft": True}, {}, "parser", "use_peft"),
     "two precisions": ({"fp16": True}, {}, "parser", "At most one of fp16 and bf16"),
+    "a seed for data": ({"data_seed": 3}, {}, "parser", "requires Accelerate version `accelerate` >= 1.1.0"),
+    "gathered objects": ({"eval_use_gather_object": True}, {}, "parser", "0.30.0"),
+    "prefetching": ({"dataloader_prefetch_factor": 2}, {}, "parser", "dataloader_prefetch_factor"),
+    "a plateau": (
+        {"lr_scheduler_type": "reduce_lr_on_plateau", "evaluation_strategy": None},
+        {},
+        "parser",
+        "requires an eval strategy",
+    ),
+    "a step of warm-up": (
+        FLAT | {"max_steps": 1},
+        {},
+        "batches",
+        "nothing would be trained: the run has 1 steps and a warm-up of 1",
+    ),
+    "endless warm-up": (FLAT | {"warmup_steps": 10**9}, {}, "batches", "a warm-up of 1,000,000,000"),
     "a reporter that is none": ({"report_to": ["wand"]}, {}, "SFTTrainer", "wand is not supported"),
     "a token beyond": (
         FLAT,
