@@ -360,6 +360,21 @@ def test_a_token_beyond_the_vocabulary_is_named(line, token, number, model):
     assert token is None or (repr(token) in said and f"{number:,}" in said and "49,152" in said)
 
 
+def test_a_token_beyond_the_vocabulary_matters_where_it_is_used(tmp_path, model):
+    """The embedding raises at an id that it is given, and at no other."""
+    line = "    tokenizer.add_tokens(['<think>'])\n    return tokenizer\n"
+    code = OURS.replace("    return tokenizer\n", line, 1)
+    for name, text, fatal in (
+        ("unused", code, False),
+        ("in the rows", code.replace('COMPLETION = "', 'COMPLETION = " <think>'), True),
+        ("to pad", code.replace(line, line.replace("\n", "\n    tokenizer.pad_token = '<think>'\n", 1)), True),
+    ):
+        folder = submission(tmp_path / name / "s", text)
+        write_splits(folder)
+        found = [each for each in linted(folder, model)[2].findings if each.check == "vocabulary"]
+        assert [each.fatal for each in found] == [fatal], name
+
+
 VOCABULARY = {"added": [[49_152, "<new>"]], "added_count": 1}
 SIZES = {
     "room for more": (VOCABULARY, 50_000, False, []),

@@ -13,7 +13,10 @@ from data.submission.checks.findings import shown
 
 LOG_LEVELS = ("passive", "detail", "debug", "info", "warning", "error", "critical")
 SMALLEST_RATE = 1e-9  # below this no weight in bfloat16 moves
+# transformers asks torch.compiler.is_compiling there, which torch 2.1.2 does not have.
+COMPILES = ("torch_compile", "torch_compile_backend", "torch_compile_mode", "torchdynamo")
 NO_WARMUP = ("constant", "reduce_lr_on_plateau")
+MOST_NOISE = 1000
 # A setting that is only there with a newer accelerate than the contract's.
 NEWER_ACCELERATE = {"data_seed": "1.1.0", "eval_use_gather_object": "0.30.0"}
 
@@ -38,6 +41,10 @@ def alone(settings: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         every = settings.get(key)
         if isinstance(every, float) and every > 1 and every != int(every):
             yield key, f"{key} is {every}: the parser raises", "a whole number of steps, or a share below 1"
+    for key in COMPILES:
+        if settings.get(key):
+            problem = f"{key} compiles the model, which raises with the contract's torch 2.1.2 and transformers 4.48.1"
+            yield key, problem, "leave it out"
     if settings.get("label_names"):
         problem = "label_names is set: the evaluation then has no eval_loss, and the trainer raises"
         yield "label_names", problem, "leave it out"
@@ -50,6 +57,9 @@ def together(settings: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if settings.get("dataloader_prefetch_factor") is not None and not settings.get("dataloader_num_workers"):
         problem = "dataloader_prefetch_factor without dataloader_num_workers: the parser raises"
         yield "dataloader_prefetch_factor", problem, "leave it out"
+    if settings.get("dataloader_persistent_workers") and not settings.get("dataloader_num_workers"):
+        problem = "dataloader_persistent_workers without dataloader_num_workers: the trainer raises"
+        yield "dataloader_persistent_workers", problem, "leave it out"
     schedule, options = settings.get("lr_scheduler_type"), settings.get("lr_scheduler_kwargs")
     named = options if isinstance(options, dict) else {}
     if schedule == "cosine_with_min_lr" and not {"min_lr", "min_lr_rate"} & named.keys():
@@ -67,6 +77,10 @@ def untrained(settings: dict[str, Any]) -> Iterator[Fault]:
     if isinstance(clip, int | float) and 0 < clip < 1e-6:
         problem = f"max_grad_norm is {clip}, which leaves nothing of a gradient"
         yield "untrained", "max_grad_norm", problem, "max_grad_norm: 1.0", True
+    noise = settings.get("neftune_noise_alpha")
+    if isinstance(noise, int | float) and not 0 <= noise <= MOST_NOISE:
+        problem = f"neftune_noise_alpha is {noise}: the noise drowns the tokens, or is none"
+        yield "untrained", "neftune_noise_alpha", problem, f"between 0 and {MOST_NOISE}, usually 5", True
     steps, warmup = settings.get("max_steps"), warmup_of(settings)
     if isinstance(steps, int) and steps > 0 and warmup and settings.get("lr_scheduler_type") not in NO_WARMUP:
         rate = settings.get("learning_rate", 5e-5)

@@ -259,6 +259,14 @@ def vocabulary(tokenizer: Any, folder: Path) -> dict[str, Any]:
     return {"added": added[-SHOWN:], "added_count": len(added), "adds_bos": begins(own.get("post_processor"))}
 
 
+def size_of(folder: Path) -> int:
+    """The vocab_size in a model's config.json; 0 where it has none, so that every id is beyond it."""
+    try:
+        return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def begins(processor: Any) -> bool:
     """Whether a tokenizer.json puts a special token before every text."""
     if not isinstance(processor, dict):
@@ -303,6 +311,7 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
     progress = Path(job["writable"]) / "progress"
     told |= tokens(module, tokenizer, splits, lambda done: progress.write_text(str(done)))
+    told["used_beyond"] = max(told["largest_id"], tokenizer.pad_token_id or 0) >= size_of(Path(job["model"]))
     told["prompt_end"] = rendered(module, tokenizer, {"messages": [{"role": "user", "content": "1"}]}, "generation")[
         -20:
     ]
