@@ -15,7 +15,7 @@ from test_submission_lint import GOOD_CONFIG, STOCK_CONFIG, row  # type: ignore[
 from data.__main__ import main
 from data.submission import forms, lint, writer
 from data.submission.checks import behaviour, stored, vocabulary
-from data.submission.inside import probe
+from data.submission.inside import changed, probe
 
 ROOT = Path(__file__).resolve().parents[2]
 STOCK_PYTHON = ROOT / ".venv-stock" / "bin" / "python"
@@ -242,6 +242,78 @@ def test_what_is_wrong_with_rows_that_are_converted_is_found(tmp_path, model):
     assert "load_datasets: train:1" in {each.where for each in report.findings if each.check == "box"}
 
 
+# What becomes of the rows that were read, and the splits that are then said to be made up.
+SOURCES = {
+    "the files": ("both['train']", "both['validation']", []),
+    "the files, once for all calls": ("_kept('train', both)", "_kept('validation', both)", []),
+    "the files, half of them": ("both['train'].select(range(0, 40, 2))", "both['validation'].shuffle(seed=1)", []),
+    "the code": ("_made(40)", "_made(100).select(range(40, 100))", ["train", "validation"]),
+    "the code, for validation": ("both['train']", "_made(100).select(range(40, 100))", ["validation"]),
+}
+MADE = r"""
+KEPT = {}
+
+
+def _kept(split, both):
+    return KEPT.setdefault(split, both[split])
+
+
+def _made(count):
+    from datasets import Dataset
+
+    turns = lambda n: [{"role": "user", "content": f"2 + {n}?"}, {"role": "assistant", "content": f"\\boxed{{{n + 2}}}"}]
+    return Dataset.from_list([{"messages": turns(number)} for number in range(count)])
+
+
+def load_datasets(dataset_name_or_path: str):
+    both = dict(zip(("train", "validation"), _ours(dataset_name_or_path)))
+    assert len(both["train"]) == 40
+"""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_rows_that_the_files_do_not_hold_are_no_submission(name, tmp_path, model):
+    """Also where the code opens the files, reads them, and trains on something else."""
+    train, validation, splits = SOURCES[name]
+    code = OURS.replace("def load_datasets", "def _ours") + f"{MADE}    return {train}, {validation}\n"
+    folder = submission(tmp_path / "s", code)
+    write_splits(folder)
+    _, _, report = linted(folder, model)
+    found = [each for each in report.findings if each.check == "made-up"]
+    assert [each.problem.split(" of ")[1].split()[0] for each in found] == splits, report.findings
+    assert [each.fatal for each in found] == [split == "train" for split in splits]
+
+
+WRITERS = {"parquet": ("to_parquet", {}), "csv": ("to_csv", {}), "json": ("to_json", {"lines": False})}
+WRITERS["jsonl"] = ("to_json", {})
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_dataset_with_other_texts_holds_as_many_rows(form, tmp_path):
+    from datasets import Dataset, load_dataset
+
+    rows = Dataset.from_list([{"a": f"{number}, \u00b1", "n": 5, "l": "a\nb"} for number in range(20)])
+    (tmp_path / "old").mkdir()
+    method, options = WRITERS[form]
+    getattr(rows, method)(tmp_path / "old" / f"x.{form}", **options)
+    (tmp_path / "old" / "manifest.json").write_text("{}")
+    assert changed.write(tmp_path / "old", tmp_path / "new")
+    kind = "json" if "json" in form else form
+    seen = load_dataset(kind, data_files=str(tmp_path / "new" / f"x.{form}"), split="train", cache_dir=str(tmp_path))
+    assert len(seen) == 20 and seen["a"][3] == "7 3, \u00b1 7" and seen["l"][3] == "7 a\nb 7"
+
+
+def test_other_texts_are_written_of_what_was_saved_and_of_no_form_that_is_not_known(tmp_path):
+    from datasets import load_from_disk
+
+    save(tmp_path / "old")
+    assert changed.write(tmp_path / "old", tmp_path / "new")
+    seen = load_from_disk(str(tmp_path / "new"))
+    assert len(seen["train"]) == 40 and seen["train"][0]["messages"][0]["content"] == "7 What is 2 + 0? 7"
+    (tmp_path / "old" / "rows.xyz").write_text("1")
+    assert not changed.write(tmp_path / "old", tmp_path / "again")
+
+
 PROMPTS = {
     "a space at its end": ("### Solution: ", False),
     "another word": ("### Answer:", True),
@@ -286,6 +358,21 @@ def test_a_token_beyond_the_vocabulary_is_named(line, token, number, model):
     assert [each.fatal for each in found] == [True] * (token is not None)
     said = " ".join(each.problem for each in found)
     assert token is None or (repr(token) in said and f"{number:,}" in said and "49,152" in said)
+
+
+def test_a_token_beyond_the_vocabulary_matters_where_it_is_used(tmp_path, model):
+    """The embedding raises at an id that it is given, and at no other."""
+    line = "    tokenizer.add_tokens(['<think>'])\n    return tokenizer\n"
+    code = OURS.replace("    return tokenizer\n", line, 1)
+    for name, text, fatal in (
+        ("unused", code, False),
+        ("in the rows", code.replace('COMPLETION = "', 'COMPLETION = " <think>'), True),
+        ("to pad", code.replace(line, line.replace("\n", "\n    tokenizer.pad_token = '<think>'\n", 1)), True),
+    ):
+        folder = submission(tmp_path / name / "s", text)
+        write_splits(folder)
+        found = [each for each in linted(folder, model)[2].findings if each.check == "vocabulary"]
+        assert [each.fatal for each in found] == [fatal], name
 
 
 VOCABULARY = {"added": [[49_152, "<new>"]], "added_count": 1}

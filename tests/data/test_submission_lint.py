@@ -123,7 +123,27 @@ CONFIG_FAULTS = {
     "save_strategy: 'no'": ("saving", False),
     "save_strategy: best": ("saving", True),
     "load_best_model_at_end: true": ("saving", True),
-    "max_steps: 0": ("saving", True),
+    "max_steps: 0": ("steps", False),  # transformers takes it for no limit, so it trains
+    "warmup_steps: -5": ("value-range", True),
+    "warmup_steps: 1000000000": ("value-range", True),
+    "adam_beta1: 1.0": ("value-range", True),
+    "adam_epsilon: 1.0e+10": ("value-range", True),
+    "seed: -1": ("value-range", True),
+    "max_grad_norm: 1.0e-12": ("untrained", True),
+    "data_seed: 3": ("raises", True),
+    "eval_use_gather_object: true": ("raises", True),
+    "log_level: loud": ("raises", True),
+    "eval_steps: 1.5": ("raises", True),
+    "label_names: [nope]": ("raises", True),
+    "bf16: true\nfp16: true": ("raises", True),
+    "dataloader_prefetch_factor: 2": ("raises", True),
+    "dataloader_persistent_workers: true": ("raises", True),
+    "dataloader_num_workers: -1": ("value-range", True),
+    "torch_compile: true": ("raises", True),
+    "torch_compile_backend: inductor": ("raises", True),
+    "neftune_noise_alpha: 1.0e+38": ("untrained", True),
+    "lr_scheduler_type: cosine_with_min_lr": ("raises", True),
+    "lr_scheduler_type: reduce_lr_on_plateau": ("raises", True),
     "max_steps: '100'": ("value-type", True),
     "report_to: wandb": ("report-to", False),
     "report_to: all": ("report-to", False),
@@ -152,6 +172,22 @@ def test_a_fault_of_the_config_is_named(text, expected, folder):
     good = {name: value for name, value in GOOD_CONFIG.items() if name != key}
     found = config.findings(yaml.safe_dump(good) + text + "\n", folder)
     assert [(each.check, each.fatal) for each in found] == [expected]
+
+
+# A first step of warm-up has a learning rate of 0.
+WARMUPS = {
+    "the only step": ({"max_steps": 1, "warmup_ratio": 0.5}, ["untrained"]),
+    "the only step, in steps": ({"max_steps": 1, "warmup_steps": 3}, ["untrained"]),
+    "no warm-up": ({"max_steps": 1}, []),
+    "a schedule without": ({"max_steps": 1, "warmup_ratio": 0.5, "lr_scheduler_type": "constant"}, []),
+    "a second step": ({"max_steps": 2, "warmup_ratio": 1.0}, []),
+}
+
+
+@pytest.mark.parametrize(("changes", "fatal"), WARMUPS.values(), ids=WARMUPS)
+def test_a_run_that_is_all_warm_up_is_named(changes, fatal, folder):
+    found = config.findings(yaml.safe_dump(GOOD_CONFIG | changes), folder)
+    assert [each.check for each in found if each.fatal] == fatal
 
 
 # What the parser takes and the trainer does not mind.

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from data.__main__ import main
 from data.submission import archive, opened, rehearse, sandbox, tokenizer, verify
-from data.submission.checks import config
+from data.submission.checks import config, contract
 from data.submission.lint import Report
 from data.synthetic import write_dataset
 
@@ -104,14 +104,35 @@ def test_figures_that_differ_are_told_and_rounding_is_not():
 # With the contract's versions
 
 
+FIELDS = """
+import dataclasses, json, sys
+sys.path.insert(0, sys.argv[1])
+from stock_config import SFTConfig, TrainingArguments
+
+def defaults(declared):
+    made = lambda f: f.default_factory() if f.default is dataclasses.MISSING else f.default
+    # output_dir has no default in transformers, and a value like a strategy is an enum.
+    fields = (f for f in dataclasses.fields(declared) if f.init)
+    return {f.name: made(f) if f.default is not f.default_factory else None for f in fields}
+
+print(json.dumps([defaults(TrainingArguments), defaults(SFTConfig)], default=str))
+"""
+
+
 def test_the_table_of_keys_is_that_of_the_stock_parser(stock):
-    script = (
-        "import dataclasses, json; from transformers import TrainingArguments as T; "
-        "print(json.dumps({f.name: str(f.default) for f in dataclasses.fields(T) if f.init}))"
-    )
-    there = json.loads(subprocess.run([stock, "-c", script], capture_output=True, check=True, text=True).stdout)
-    assert there.keys() == config.STOCK.keys() - config.CONTRACT.keys()
-    assert float(there["max_grad_norm"]) == config.STOCK["max_grad_norm"]["default"]
+    """The linter's keys and defaults are those that the rehearsal's parser declares, the contract's own too."""
+    command = [stock, "-c", FIELDS, str(sandbox.INSIDE)]
+    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
+    arguments, whole = json.loads(done.stdout)
+    assert arguments.keys() == config.STOCK.keys() - config.CONTRACT.keys()
+    assert float(arguments["max_grad_norm"]) == config.STOCK["max_grad_norm"]["default"]
+    assert whole.keys() - arguments.keys() == contract.KEYS.keys()
+    defaults = {key: row.get("default") for key, row in contract.KEYS.items()} | contract.DEFAULTS
+    assert defaults == {key: whole[key] for key in defaults}
+    others = {key for key in arguments if whole[key] != arguments[key]}
+    assert others == {key for key in contract.DEFAULTS if contract.DEFAULTS[key] != arguments[key]}
+    assert {key: config.STOCK[key].get("default") for key in defaults} == defaults
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +190,22 @@ FAILED = {
     "an unknown key": ({"completion_only_loss": True}, {}, "parser", "completion_only_loss"),
     "LoRA": ({"use_peft": True}, {}, "parser", "use_peft"),
     "two precisions": ({"fp16": True}, {}, "parser", "At most one of fp16 and bf16"),
+    "a seed for data": ({"data_seed": 3}, {}, "parser", "requires Accelerate version `accelerate` >= 1.1.0"),
+    "gathered objects": ({"eval_use_gather_object": True}, {}, "parser", "0.30.0"),
+    "prefetching": ({"dataloader_prefetch_factor": 2}, {}, "parser", "dataloader_prefetch_factor"),
+    "a plateau": (
+        {"lr_scheduler_type": "reduce_lr_on_plateau", "evaluation_strategy": None},
+        {},
+        "parser",
+        "requires an eval strategy",
+    ),
+    "a step of warm-up": (
+        FLAT | {"max_steps": 1},
+        {},
+        "batches",
+        "nothing would be trained: the run has 1 steps and a warm-up of 1",
+    ),
+    "endless warm-up": (FLAT | {"warmup_steps": 10**9}, {}, "batches", "a warm-up of 1,000,000,000"),
     "a reporter that is none": ({"report_to": ["wand"]}, {}, "SFTTrainer", "wand is not supported"),
     "a token beyond": (
         FLAT,
@@ -296,6 +333,22 @@ def test_the_handed_out_files_are_rehearsed(stock, handed_out, monkeypatch, tmp_
     assert "2 updates" in said and "21 of 21 weights changed" in said
     assert "no network: report_to: none" in said and "no warm-up" in said
     assert not list(Path("submission").rglob("cache-*")), "nothing is left in the submission"
+
+
+def test_the_handed_out_files_are_verified_with_packing_stated(stock, handed_out, monkeypatch, tmp_path, capfd):
+    """Letter for letter, but for the line that states what the contract's parser takes packing for."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(handed_out, "mine")
+    stock_submission.write_config(Path("mine"), packing=True)
+    files = {path.relative_to("mine").as_posix(): path for path in Path("mine").rglob("*") if path.is_file()}
+    manifest = {"format": 1, "left_out": {}, "accuracy": []}
+    manifest["files"] = {name: {"sha256": archive.sha256(path)} for name, path in files.items()}
+    Path("mine/manifest.json").write_text(json.dumps(manifest))
+    archive.pack(Path("mine"), Path("mine.zip"))
+    assert main(["submission", "verify", "mine.zip"]) == 0
+    said = " ".join(capfd.readouterr().err.split())
+    assert "2 updates" in said and "21 of 21 weights changed" in said
+    assert "mine: nothing to mend" in said and said.count("verified: ") == 1 and "not verified" not in said
 
 
 @pytest.fixture(scope="module")

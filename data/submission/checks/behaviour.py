@@ -52,6 +52,7 @@ def findings(
         *asked(first),
         *called(first.get("signatures")),
         *repeated(first, second, lines),
+        *made_up(second),
         *template(first, packing, stand_in),
     ]
 
@@ -108,6 +109,20 @@ def repeated(first: dict[str, Any], second: dict[str, Any], lines: dict[str, int
     if first.get("same_text_twice") is False:
         problem = "apply_chat_template renders the same row differently the second time"
         yield Finding("determinism", NAME, problem, "remove randomness and state")
+
+
+def unmoved(told: dict[str, Any]) -> list[str]:
+    """The splits that load_datasets gives alike where the files hold other texts."""
+    others = told.get("others") or {}
+    return [split for split, digest in (told.get("digests") or {}).items() if others.get(split) == digest]
+
+
+def made_up(told: dict[str, Any]) -> Iterator[Finding]:
+    """Rows that are not made of the files, whether or not the code opens them."""
+    for split in unmoved(told):
+        problem = f"load_datasets gives the same rows of {split} whatever texts the files hold: it makes them up"
+        fix = "make the rows of the files that travel, below dataset_name_or_path"
+        yield Finding("made-up", NAME, problem, fix, split == "train")
 
 
 def template(told: dict[str, Any], packing: bool, stand_in: bool) -> Iterator[Finding]:

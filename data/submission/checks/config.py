@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from data.submission.checks import contract
+from data.submission.checks import contract, raises
 from data.submission.checks.findings import Finding, shown
 
 NAME = "sft_config.yaml"
@@ -87,6 +87,9 @@ RANGES = {
     "gradient_accumulation_steps": (1, 4096),
 }
 RANGES |= {"num_train_epochs": (0.01, 100), "warmup_ratio": (0, 1), "max_grad_norm": (0, 1000)}
+RANGES |= {"warmup_steps": (0, 1_000_000), "adam_beta1": (0, 0.9999), "adam_beta2": (0, 0.999999)}
+RANGES |= {"adam_epsilon": (0, 1e-3), "weight_decay": (0, 10), "seed": (0, 2**32 - 1)}
+RANGES |= {"per_device_eval_batch_size": (1, 4096), "dataloader_num_workers": (0, 256)}
 
 
 def read(text: str) -> tuple[dict[str, Any], dict[str, int], list[Finding]]:
@@ -126,7 +129,7 @@ def findings(text: str, folder: Path) -> list[Finding]:
     for key, value in settings.items():
         for check, problem, fix in (*key_faults(key, value), *path_faults(key, value, folder)):
             say(check, key, problem, fix, not (check == "value-type" and key in contract.LABELS))
-    whole = (contract.findings, saving, services, odd)
+    whole = (contract.findings, raises.findings, saving, services, odd)
     for check, key, problem, fix, fatal in (fault for look in whole for fault in look(settings)):
         say(check, key, problem, fix, fatal)
     return sorted(found, key=lambda finding: lines.get(finding.problem.split()[0], 0))
@@ -217,7 +220,8 @@ def saving(settings: dict[str, Any]) -> Iterator[contract.Fault]:
     if isinstance(limit, int) and limit < 1:
         yield "saving", "save_total_limit", f"save_total_limit is {limit}, which means no limit", "leave it out", False
     if settings.get("max_steps", -1) == 0:
-        yield "saving", "max_steps", "max_steps is 0", "leave it out, or write the number of steps", True
+        problem = "max_steps is 0, which means no limit there: num_train_epochs decides"
+        yield "steps", "max_steps", problem, "leave it out, or write the number of steps", False
     every = value_of(settings, "logging_steps")
     usable = isinstance(every, int | float) and (0 < every < 1 or (every >= 1 and every == int(every)))
     if value_of(settings, "logging_strategy") == "steps" and not usable:

@@ -60,7 +60,11 @@ def findings(told: dict[str, Any], size: int | None, stand_in: bool) -> Iterator
     beyond = [each for each in added if (not LLAMAS_OWN.fullmatch(each[1]) if stand_in else each[0] >= size)]
     if beyond:
         problem = f"get_tokenizer adds {named(beyond, count if beyond == added else len(beyond))}"
-        yield Finding("vocabulary", NAME, f"{problem}; {without(size)}", FIX)
+        if told.get("used_beyond", True):
+            yield Finding("vocabulary", NAME, f"{problem}; {without(size)}", FIX)
+            return
+        problem += f", which no row uses; the model's vocab_size is {size:,}, so it raises where it is asked with that"
+        yield Finding("vocabulary", NAME, problem, "leave it out", False)
     elif not stand_in and told.get("largest_id", 0) >= size:
         problem = f"the rows hold the id {told['largest_id']:,}; {without(size)}"
         yield Finding("vocabulary", NAME, problem, "the model's own tokenizer")

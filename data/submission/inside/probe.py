@@ -4,7 +4,9 @@
 
 JOB: {"submission", "dataset", "model", "readable", "packing", "digests"}: the unpacked folder, the dataset's path as the
 config has it, a folder with a tokenizer, the folders that may be read besides, packing as the contract's trainer reads it,
-and the digests of the rows in the files: rows with other digests are written to rows/ in the writable folder.
+and the digests of the rows in the files: rows with other digests are written to rows/ in the writable folder. With
+"rows_only" nothing is rendered. With "others" load_datasets also reads a copy of the dataset with other texts; with
+"alone" it reads nothing else.
 Standard library and the stack only, Python 3.10.
 """
 
@@ -112,6 +114,22 @@ def load_splits(module: Any, dataset: str) -> dict[str, Any]:
         if "messages" not in getattr(split, "column_names", ()):
             raise TypeError(f"load_datasets returns {type(split).__name__} without a column `messages`")
     return dict(zip(("train", "validation"), loaded))  # noqa: B905 - Python 3.10's zip is meant
+
+
+def digests_of_others(module: Any, job: dict[str, Any]) -> dict[str, str]:
+    """Digests of what load_datasets makes of other texts in the same files; {} where it fails on them, as it may."""
+    import changed  # beside this file, where it runs in a process of its own
+
+    folder = Path(job["writable"]) / "others"
+    if not changed.write(Path(job["submission"]) / job["dataset"], folder / job["dataset"]):
+        return {}
+    os.chdir(folder)
+    try:
+        return {name: rows_digest(rows) for name, rows in load_splits(module, job["dataset"]).items()}
+    except Exception:
+        return {}
+    finally:
+        os.chdir(job["submission"])
 
 
 def signatures(module: Any) -> dict[str, list[Any]]:
@@ -242,6 +260,14 @@ def vocabulary(tokenizer: Any, folder: Path) -> dict[str, Any]:
     return {"added": added[-SHOWN:], "added_count": len(added), "adds_bos": begins(own.get("post_processor"))}
 
 
+def size_of(folder: Path) -> int:
+    """The vocab_size in a model's config.json; 0 where it has none, so that every id is beyond it."""
+    try:
+        return int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def begins(processor: Any) -> bool:
     """Whether a tokenizer.json puts a special token before every text."""
     if not isinstance(processor, dict):
@@ -262,12 +288,17 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     if len(told["signatures"]) < 3:
         return
     told["stage"] = "load_datasets"
+    if job.get("alone"):
+        told["others"] = digests_of_others(module, job)
+        return
     splits = load_splits(module, job["dataset"])
     told["rows"] = {name: len(rows) for name, rows in splits.items()}
     told["digests"] = {name: rows_digest(rows) for name, rows in splits.items()}
     if not job.get("rows_only"):
         write_rows(splits, told["digests"], job["digests"], Path(job["writable"]) / "rows")
     told["again"] = {name: rows_digest(rows) for name, rows in load_splits(module, job["dataset"]).items()}
+    if job.get("others"):
+        told["others"] = digests_of_others(module, job)
     if job.get("rows_only"):
         return
     told["stage"] = "get_tokenizer"
@@ -281,6 +312,7 @@ def probe(job: dict[str, Any], told: dict[str, Any]) -> None:
     told["same_text_twice"] = same_text_twice(module, tokenizer, splits)
     progress = Path(job["writable"]) / "progress"
     told |= tokens(module, tokenizer, splits, lambda done: progress.write_text(str(done)))
+    told["used_beyond"] = max(told["largest_id"], tokenizer.pad_token_id or 0) >= size_of(Path(job["model"]))
     told["prompt_end"] = rendered(module, tokenizer, {"messages": [{"role": "user", "content": "1"}]}, "generation")[
         -20:
     ]

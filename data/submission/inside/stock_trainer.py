@@ -40,6 +40,7 @@ from trl import SFTTrainer
 MAX_TOKENS = 2048
 MAX_ROWS = {"train": 100_000, "validation": 100}
 STEPS = 2
+SMALLEST_RATE, NO_WARMUP = 1e-9, ("constant", "reduce_lr_on_plateau")  # as in checks/raises.py
 EVAL_ROWS = 4  # evaluated; all of them are rendered, counted and packed
 ONLINE = (
     "dataset_mode is {} (left out, it is online): the contract's trainer trains on the hub's rows, not yours; "
@@ -157,6 +158,7 @@ def look_at_batches(trainer: SFTTrainer, config: Rehearsed, texts: Any, rows: in
     lengths = [len(ids) for ids in tokenizer(texts["text"]).input_ids]
     told["longer_than_2048"] = sum(length > MAX_TOKENS for length in lengths) / len(lengths)
     told["steps"] = measure.steps(len(trainer.train_dataset) * rows / len(texts), config.meant)
+    refuse_warmup(config.meant, told["steps"])
     loader = trainer.get_train_dataloader()
     batches = known(loader, tokenizer, told["vocabulary"])
     told |= measure.token_truth(batches, tokenizer.bos_token_id, tokenizer.eos_token_id, config.packing)
@@ -166,6 +168,17 @@ def look_at_batches(trainer: SFTTrainer, config: Rehearsed, texts: Any, rows: in
     if config.packing:
         told["attends_across"] = measure.attends_across(trainer.model, loader, tokenizer.eos_token_id)
         told["cut"] = told["unfinished"] * len(trainer.train_dataset) / len(texts)
+
+
+def refuse_warmup(meant: Any, steps: int) -> None:
+    """Fault where the whole run, which the rehearsal shortens and gives no warm-up, stays at the beginning of its own."""
+    warmup = 0 if meant.lr_scheduler_type.value in NO_WARMUP else meant.get_warmup_steps(steps)
+    rate = meant.learning_rate * min(1, (steps - 1) / warmup) if warmup else meant.learning_rate
+    if meant.learning_rate and rate < SMALLEST_RATE:
+        raise Fault(
+            f"nothing would be trained: the run has {steps:,} steps and a warm-up of {warmup:,}, so its learning rate "
+            f"stays below {SMALLEST_RATE} (it begins at 0); more steps, or less warm-up"
+        )
 
 
 def known(loader: Iterable[Any], tokenizer: Any, vocabulary: int) -> Iterator[Any]:
