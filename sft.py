@@ -28,7 +28,14 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizer, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizer,
+    PreTrainedTokenizerBase,
+    TrainerState,
+    set_seed,
+)
 from trl import SFTConfig
 
 from eval import checkpoints, prompts
@@ -69,6 +76,7 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
     if local := local_keys(settings):
         console.print(f"for local runs only, the contract's own trainer does not know: {', '.join(local)}")
     preflight.refuse(found, options.allow)
+    prompt = prompts.describe(tokenizer, lenience(options.allow, appended))
     if options.preflight:
         return
     # What was allowed although it cannot be trained on is left out, not cut.
@@ -77,12 +85,20 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         for name, rows in splits.items()
     }
     notes = {
-        "prompt.json": prompts.describe(tokenizer, lenience(options.allow, appended)),
+        "prompt.json": prompt,
         "data.json": describe_data(contract, usable, bool(arguments.completion_only_loss)),
         "run.json": describe_run(options.config, settings) | planned_engine(arguments),
     }
     refuse_other_rows(notes["data.json"])
     resume_from = resume.checkpoint(run, options.resume, notes, functools.partial(console.print, markup=False))
+    if resume_from:
+        resume.refuse_damaged(Path(resume_from))
+        if resume.is_done(Path(resume_from), notes):
+            if arguments.process_index == 0:
+                end_run(
+                    run, TrainerState.load_from_json(str(Path(resume_from, "trainer_state.json"))), arguments, console
+                )
+            return
 
     model = load_model(options.config, contract.model_name_or_path, arguments, tokenizer, console)
     trainer = Trainer(
@@ -106,9 +122,14 @@ def train(options: argparse.Namespace, settings: dict[str, Any], run: Path, cons
         except torch.OutOfMemoryError as error:
             raise explain_memory(arguments, error) from error
     if trainer.is_world_process_zero():
-        best = trainer.state.best_global_step if arguments.load_best_model_at_end else None
-        console.print(f"{len(finish(run, trainer.state.global_step, best))} checkpoints in {run}")
+        end_run(run, trainer.state, arguments, console)
     trainer.accelerator.end_training()  # else a thread of the process group may abort a finished process at its exit
+
+
+def end_run(run: Path, state: TrainerState, arguments: SFTConfig, console: Console) -> None:
+    """Marks the run as finished and says what it has left."""
+    best = state.best_global_step if arguments.load_best_model_at_end else None
+    console.print(f"{len(finish(run, state.global_step, best))} checkpoints in {run}")
 
 
 def lenience(allowed: list[str], appended: bool) -> list[str]:
@@ -117,10 +138,25 @@ def lenience(allowed: list[str], appended: bool) -> list[str]:
 
 
 def load_tokenizer(config: Path, name: str) -> PreTrainedTokenizer:
+    """The tokenizer that sft_utils.py gives for a model. Raises UserError where that is none, or cannot end a text."""
     try:
-        return get_tokenizer(name)
+        tokenizer = get_tokenizer(name)
     except (OSError, ValueError) as error:
-        raise UserError(f"{config}: model_name_or_path: {first_line(error)}") from None
+        gone = not checkpoints.is_hub_id(name) and not Path(name).exists()
+        reason = f"{name} is not there; name a model's folder or a hub id" if gone else first_line(error)
+        raise UserError(f"{config}: model_name_or_path: {reason}") from None
+    except (Exception, SystemExit) as error:  # a program of the user's, and `tokenizers`, which raises bare Exceptions
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"sft_utils.py: get_tokenizer fails for {name} ({reason}); mend it or the model's files."
+        ) from None
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise UserError(f"sft_utils.py: get_tokenizer gives {type(tokenizer).__name__}; it must return a tokenizer.")
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"sft_utils.py: get_tokenizer gives a tokenizer without EOS for {name}, so no text could end; set its eos_token."
+        )
+    return tokenizer
 
 
 def load_model(

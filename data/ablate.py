@@ -139,6 +139,7 @@ def ablate(plan: Plan, console: Console) -> tuple[ablation.Ablation, list[str]]:
         check_sources(arm, plan.root, plan.copies)
     folders = {arm.name: build(arm, plan, console) for arm in arms}
     cells = make_cells(plan, arms, folders, console)
+    tell_appended(cells, console)
     check_arms(cells, console)
     folder = plan.scoring.reports / ablation.FOLDER / identity(plan, cells, control)
     record = describe(plan, arms, folders, control)
@@ -229,6 +230,14 @@ def make_cells(plan: Plan, arms: Sequence[Arm], folders: Mapping[str, Path], con
         for seed in plan.seeds
         for arm in arms
     ]  # fmt: skip
+
+
+def tell_appended(cells: Sequence[Cell], console: Console) -> None:
+    """A line for each arm that may leave out EOS, and whose examples get it all the same."""
+    arms = {cell.arm.name for cell in cells if "eos" in cell.arm.allow and cell.settings.get("packing", True)}
+    for name in sorted(arms):
+        line = f"{ablation.plain(name)}: packing appends EOS to every example, so allow: [eos] measures nothing; set packing: false"
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def read_config(plan: Plan) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class Tools:
             ) from None
 
     @cached_property
+    def template_faults(self) -> list[str]:
+        """What today's template does to every row alike, for which no row is dropped."""
+        return prompts.faults_today(self.tokenizer)
+
+    @cached_property
     def bytes_bound_tokens(self) -> bool:
         """Whether a token stands for at least one byte of the text as it is, as in byte-level BPE without a normalizer."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
@@ -142,16 +147,14 @@ def decontaminate(rows: list[Row], tools: Tools, *, benchmarks: list[str] | None
 def contract(rows: list[Row], tools: Tools) -> list[Drop | None]:
     """What training's preflight would stop at, whatever the recipe asked for; rows that pass learn their `tokens`.
 
-    No recipe names this step: it stands before the split of every one.
+    What the template does to every row alike is no fault of a row. No recipe names this step: it stands before the split of every one.
     """
     found: list[Drop | None] = []
     wholes, beginnings = tools.encode(rows, "sft"), tools.encode(rows, "generation")
-    for row, ids, prompt in zip(rows, wholes, beginnings, strict=True):
-        fault = (
-            prompts.fault_of(ids, prompt, tools.tokenizer)
-            if row["problem"].strip() and row["solution"].strip()
-            else "roles"
-        )
+    for row, whole, prompt in zip(rows, wholes, beginnings, strict=True):
+        fault, ids = prompts.fault_of_row(whole, prompt, tools.tokenizer, tools.template_faults)
+        if not (row["problem"].strip() and row["solution"].strip()):
+            fault = "roles"
         if fault:
             found.append(Drop(f"preflight: {fault}"))
         elif len(ids) > MAX_TOKENS:

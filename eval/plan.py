@@ -148,8 +148,7 @@ def read_prompt(checkpoint: Checkpoint, options: Options, shots: Shots | None = 
         return tokenizer, _chat_prompt(tokenizer, checkpoint.path, more)
     if shots and options.prompt == "training":
         refuse_trained(checkpoint)
-    # A fault that training let pass on purpose does not stop its measurement.
-    today = prompts.describe(tokenizer, prompts.allowed_in(checkpoint.path) if options.prompt == "training" else ())
+    today = prompts.describe(tokenizer, _allowed(tokenizer, checkpoint, options))
     if options.prompt == "training":
         prompts.check_same(checkpoint.path, today)
     asked = prompts.describe_variant(today, options.prompt_variant)
@@ -161,6 +160,16 @@ def read_prompt(checkpoint: Checkpoint, options: Options, shots: Shots | None = 
             "goes on to the next one; begin PROMPT with words such as ### Problem:, or pass --stop eos."
         )
     return tokenizer, prompts.describe_shots(asked, drawn["shots"], tokenizer)
+
+
+def _allowed(tokenizer: Any, checkpoint: Checkpoint, options: Options) -> list[str]:
+    """The faults of the template that do not stop a measurement: those of the checkpoint's own training.
+
+    A model that was trained on no template, or is asked by today's on purpose, is asked by it as it is.
+    """
+    if options.prompt == "training" and prompts.read_prompt_file(checkpoint.path) is not None:
+        return prompts.allowed_in(checkpoint.path)
+    return prompts.faults_today(tokenizer)
 
 
 def refuse_trained(checkpoint: Checkpoint) -> None:

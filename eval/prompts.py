@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import sft_utils
 from eval import chat, shots
-from eval.records import PROMPT_VARIANTS, Problem, UserError
+from eval.records import PROMPT_VARIANTS, Problem, UserError, first_line
 
 # Rendered into the fingerprint: a change of template, BOS, EOS or tokenizer changes at least one of them.
 # They begin with a word, a digit, LaTeX and a bracket, the kinds of token that meet the prompt's boundary.
@@ -28,6 +29,14 @@ DATE = "26 Jul 2024"  # Llama 3's own default
 
 # What a template can do wrong and `sft.py --allow` lets pass: to measure what the fault costs.
 FAULTS = ("boundary", "eos")
+
+# What they cost, where nothing is trained and nothing was allowed.
+COSTS = {
+    "bos": "texts begin without BOS or with two of them, which a model that was trained with one never saw",
+    "boundary": "the generation prompt is no token-for-token beginning of the training text (mostly a space at its end), so a model "
+    "is asked from tokens that training never shows, and scores lower",
+    "eos": "training texts do not end in EOS; packing appends it, and without packing a model never learns to stop",
+}
 
 # In prompt.json's `allowed`: the template has no EOS, and packing appended one to every example, as the contract's trainer does.
 APPENDED_EOS = "eos appended by packing"
@@ -55,7 +64,20 @@ def render_text(example: Mapping[str, Any], tokenizer: Any, task: str) -> str:
     given = copy.deepcopy(dict(example))
     if task == "generation" and given["messages"][-1]["role"] == "assistant":
         del given["messages"][-1]
-    return str(sft_utils.apply_chat_template(given, tokenizer, task)["text"])
+    try:
+        text = sft_utils.apply_chat_template(given, tokenizer, task)["text"]
+    except (Exception, SystemExit) as error:  # a program of the user's, which raises what it likes
+        raise UserError(
+            f'sft_utils.py: apply_chat_template fails for task="{task}" ({type(error).__name__}: {first_line(error)}); it must '
+            "return the example with its `text`, for generation also from the user's turn alone.",
+            exit_code=1,
+        ) from error
+    if not isinstance(text, str):
+        raise UserError(
+            f'sft_utils.py: apply_chat_template gives {type(text).__name__} as `text` for task="{task}"; it must be a string.',
+            exit_code=1,
+        )
+    return text
 
 
 def generation_ids(
@@ -130,6 +152,23 @@ def fault_of(ids: list[int], prompt: list[int], tokenizer: Any) -> str:
     return ""
 
 
+def fault_of_row(ids: list[int], prompt: list[int], tokenizer: Any, template: Collection[str]) -> tuple[str, list[int]]:
+    """(what `fault_of` finds beside the faults of the `template` (see `faults_today`), the ids with the EOS that packing appends)."""
+    if APPENDED_EOS in template and ids[-1:] != [tokenizer.eos_token_id]:
+        ids = [*ids, tokenizer.eos_token_id]
+    looked_at = ids
+    if "bos" in template:
+        looked_at, prompt = (_with_one_bos(part, tokenizer.bos_token_id) for part in (ids, prompt))
+    if "boundary" in template:
+        pairs = enumerate(zip(looked_at, prompt, strict=False))
+        prompt = prompt[: next((place for place, pair in pairs if pair[0] != pair[1]), len(prompt))]
+    return fault_of(looked_at, prompt, tokenizer), ids
+
+
+def _with_one_bos(ids: list[int], bos: int) -> list[int]:
+    return [bos, *itertools.dropwhile(lambda token: token == bos, ids)]
+
+
 def training_ids(example: dict[str, Any], tokenizer: Any, allowed: Collection[str] = ()) -> tuple[list[int], int]:
     """(token ids of the whole example, how many of them are prompt).
 
@@ -160,6 +199,12 @@ def describe(tokenizer: Any, allowed: Collection[str] = ()) -> dict[str, Any]:
     `allowed` are the FAULTS that training accepted, and APPENDED_EOS; prompt.json records them.
     """
     rendered = [training_ids(example_of(*probe), tokenizer, allowed) for probe in PROBES]
+    if len({tuple(generation_ids(example_of(problem), tokenizer)) for problem, _ in PROBES}) < len(PROBES):
+        raise UserError(
+            'sft_utils.py: the text of task="generation" is the same for different problems, so a model would be asked '
+            "without them; it must hold the user's turn.",
+            exit_code=1,
+        )
     content = json.dumps([rendered, tokenizer.eos_token_id])
     example = example_of("{problem}", "{solution}")
     return {
@@ -171,6 +216,21 @@ def describe(tokenizer: Any, allowed: Collection[str] = ()) -> dict[str, Any]:
         "bos_token": tokenizer.bos_token,
         "pad_token": tokenizer.pad_token,
     } | ({"allowed": sorted(allowed)} if allowed else {})
+
+
+def faults_today(tokenizer: Any) -> list[str]:
+    """What `describe` must be allowed for today's template: its faults, a missing EOS as the one that packing appends."""
+    rendered = [rendered_ids(example_of(*probe), tokenizer) for probe in PROBES]
+    begun = any(fault_of(*pair, tokenizer) == "bos" for pair in rendered)
+    apart = any(ids[: len(prompt)] != prompt for ids, prompt in rendered)
+    return ["bos"] * begun + ["boundary"] * apart + [APPENDED_EOS] * ends_without_eos(tokenizer)
+
+
+def costs(described: Mapping[str, Any]) -> list[str]:
+    """A line for each fault of the template that `describe` was allowed: what it costs."""
+    found = described.get("allowed", ())
+    names = ["eos" if name == APPENDED_EOS else name for name in found]
+    return [f"sft_utils.py: {COSTS[name]}" for name in names]
 
 
 def next_problem(tokenizer: Any) -> str:

@@ -23,7 +23,7 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's text, which is its sentence; what follows is mostly advice for other situations."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from eval import checkpoints, places, store
+from eval import checkpoints, places, prompts, store
 from eval.benchmark_remarks import remarks, show_remarks
 from eval.console import progress
 from eval.doubts import set_apart
@@ -55,6 +55,7 @@ def prepare(
     for folder, hub_id in found.items():
         with skips.around(hub_id or str(folder)):
             jobs += plan(checkpoints.identify(folder, hub_id), sets, options, engine, shots)
+    tell_costs(jobs, console)
     if skipped is None:
         for job in jobs:
             with skips.around(job.checkpoint.name):
@@ -75,6 +76,7 @@ def watch(
             jobs: list[Job] = []
             with skips.around(str(folder)):
                 jobs = plan(checkpoints.identify(folder), sets, options, engine, shots)
+            tell_costs(jobs, console)
             yield from score(jobs, options, engine, console, skips)
 
 
@@ -89,6 +91,13 @@ def tell(sets: Iterable[Benchmark], console: Console) -> None:
     """Prints what is to be known of the benchmarks, once, before anything is decoded."""
     for benchmark in sets:
         show_remarks(remarks(benchmark), console)
+
+
+def tell_costs(jobs: Iterable[Job], console: Console) -> None:
+    """Prints what the faults of a template cost that does not stop a measurement, once for each checkpoint."""
+    said = {(job.checkpoint.name, line) for job in jobs for line in prompts.costs(job.manifest["prompt"])}
+    for name, line in sorted(said):
+        console.print(f"{name}: {line}", markup=False, soft_wrap=True)
 
 
 def waited_for(run: Path, console: Console) -> Iterator[Path]:

@@ -21,6 +21,8 @@ from eval.records import UserError
 from training import token_cache
 from training.settings import ContractArguments
 
+MOST_NAMED = 3  # things of a sequence
+
 
 def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
     """{"train", "validation"}. Raises UserError where they are missing, damaged or empty."""
@@ -28,18 +30,19 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
     try:
         with nothing_cached_beside_the_data():
             if contract.dataset_mode == "local":
-                train, validation = sft_utils.load_datasets(name)
+                given = sft_utils.load_datasets(name)
             else:
-                train, validation = (load_dataset(name, split=split) for split in ("train", "test"))
-    except Exception as error:  # `datasets` raises a type of its own for each kind of damage
+                given = tuple(load_dataset(name, split=split) for split in ("train", "test"))
+    except (Exception, SystemExit) as error:  # `datasets` raises a type of its own for each kind of damage
         reason = (
             first_bad_line(Path(name))
             or missing_split(error)
+            or unlike_columns(error)
             or " ".join(str(error.__cause__ or error).split())
             or type(error).__name__
         )
-        raise UserError(f"dataset_name_or_path {name!r}: {reason}") from None
-    splits = {"train": train, "validation": validation}
+        raise UserError(f"dataset_name_or_path {name!r}: {reason}{other_mode(contract)}") from None
+    splits = dict(zip(("train", "validation"), two_splits(given), strict=True))
     for split, rows in splits.items():
         if not len(rows):
             raise UserError(f"{name}: {split} has no rows; write some, each with `messages`.", 1)
@@ -49,6 +52,39 @@ def load_splits(contract: ContractArguments) -> dict[str, Dataset]:
                 f"{name}: {split} has no column `messages` (but {columns}); see load_datasets in sft_utils.py.", 1
             )
     return splits
+
+
+def two_splits(given: Any) -> tuple[Dataset, Dataset]:
+    """What load_datasets gave, if it is a pair of data sets whose rows can be counted. Raises UserError for anything else."""
+    parts = list(given) if isinstance(given, tuple | list) else []
+    if len(parts) != 2 or not all(isinstance(part, Dataset) for part in parts):
+        shown = ", ".join(type(part).__name__ for part in parts[:MOST_NAMED]) or type(given).__name__
+        raise UserError(
+            f"sft_utils.py: load_datasets gives {shown}; it must return (train, validation), two datasets.Dataset, whose rows "
+            "can be counted."
+        )
+    return parts[0], parts[1]
+
+
+def unlike_columns(error: BaseException) -> str | None:
+    """A sentence where the files of the splits have other columns; None for any other error."""
+    if "column names don't match" not in str(error.__cause__ or error):
+        return None
+    return (
+        "its files have unlike columns or types, and `datasets` reads them as one; write the same columns in every row"
+    )
+
+
+def other_mode(contract: ContractArguments) -> str:
+    """What to write where the name is one for the other dataset_mode, as the end of a sentence."""
+    here = Path(contract.dataset_name_or_path).exists()
+    if contract.dataset_mode == "online" and here:
+        return (
+            "; it is here, and dataset_mode is online: write dataset_mode: local for sft_utils.load_datasets to read it"
+        )
+    if contract.dataset_mode == "local" and not here:
+        return "; for a hub id write dataset_mode: online"
+    return ""
 
 
 @contextlib.contextmanager
@@ -66,7 +102,7 @@ def nothing_cached_beside_the_data() -> Iterator[None]:
             datasets.enable_caching()
 
 
-def missing_split(error: Exception) -> str | None:
+def missing_split(error: BaseException) -> str | None:
     """A sentence about a split that a folder of `save_to_disk` does not have; None for any other error."""
     if not isinstance(error, KeyError):
         return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trl import SFTConfig
 
-from eval import checkpoints
+from eval import adapters, checkpoints
 from eval.console import printable
 from eval.records import UserError
 from training.lora import LoraArguments
@@ -45,6 +46,8 @@ ENDLESS = ("constant", "constant_with_warmup", "inverse_sqrt")
 
 SHOWN = 60  # characters of a value
 
+NEEDED = ("trainer_state.json", "scheduler.pt", "rng_state*.pth")  # beside weights and optimizer
+
 Settings = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -73,6 +76,39 @@ def checkpoint(run: Path, wanted: bool, notes: dict[str, Settings], say: Say = p
         )
     refuse_other(able[-1], notes, say)
     return str(able[-1])
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Raises UserError (exit code 1) where a checkpoint lacks a part that a restart needs, or where one is cut short.
+
+    Without the schedule's file transformers would begin Adam anew, and without the random states draw others, both in silence.
+    """
+    lacking = [pattern for pattern in NEEDED if not any(folder.glob(pattern))]
+    lacking += [] if adapters.is_adapter(folder) or checkpoints.stored_shapes(folder) else ["*.safetensors"]
+    broken = lacking or [str(file.relative_to(folder)) for file in archives(folder) if not zipfile.is_zipfile(file)]
+    if broken:
+        problem = "lacks" if lacking else "has a damaged"
+        raise UserError(
+            f"{folder} {problem} {broken[0]}, so the run cannot go on from it as it was; set another run_name to train anew.",
+            1,
+        )
+    read_note(folder, "trainer_state.json")
+
+
+def archives(folder: Path) -> list[Path]:
+    """The files of a checkpoint's state, each of which torch wrote as a zip."""
+    return sorted(file for file in folder.rglob("*.pt*") if file.suffix in (".pt", ".pth"))
+
+
+def is_done(folder: Path, notes: dict[str, Settings]) -> bool:
+    """Whether a checkpoint is the run's last: the run was stopped behind it, before it could say that it has finished.
+
+    transformers would take one step more.
+    """
+    state = read_note(folder, "trainer_state.json")
+    return bool(state.get("global_step", 0) >= state.get("max_steps", 0) > 0) and not is_longer(
+        folder.parent, folder, notes
+    )
 
 
 def clear(run: Path, resumed: str | None) -> None:

@@ -23,6 +23,7 @@ from training.arithmetic import (
 from training.records import Check, Run
 
 LOOKED_AT = 1000  # steps of a schedule
+WITHOUT_WARM_UP = ("constant", "reduce_lr_on_plateau")
 ROUNDING = 1e-6  # of a share
 
 
@@ -63,7 +64,10 @@ def schedule(run: Run) -> Check:
     except Exception as error:  # of a function that takes the user's arguments
         fix = f"{args.lr_scheduler_type.value} cannot be computed ({first_line(error)}); correct lr_scheduler_kwargs"
         return Check("schedule", False, f"lr_scheduler_kwargs {args.lr_scheduler_kwargs}", fix)
-    found, fix = f"{args.lr_scheduler_type.value}, {warm:,} of {steps:,} steps warm-up", ""
+    name = args.lr_scheduler_type.value
+    found, fix = f"{name}, {warm:,} of {steps:,} steps warm-up", ""
+    if warm and name in WITHOUT_WARM_UP:
+        found = f"{name} ignores warm-up, here and in the contract's trainer; constant_with_warmup has it"
     if shares and not all(math.isfinite(share) and 0 <= share <= 1 + ROUNDING for share in shares):
         fix = f"the rate reaches {max(shares, key=abs) * args.learning_rate:.1e}, outside 0 to learning_rate; correct lr_scheduler_kwargs"
     elif shares and max(shares) < 1 - ROUNDING:

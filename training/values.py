@@ -8,12 +8,14 @@ import enum
 import json
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from trl import SFTConfig
 
 from eval.records import UserError
@@ -22,6 +24,7 @@ from training.spelling import nearest
 FIELDS = {field.name: field for field in dataclasses.fields(SFTConfig)}
 LARGEST = 2**31 - 1  # of counts; above it torch and numpy raise their own errors
 LARGEST_SEED = 2**32 - 1  # numpy's
+RESERVED = re.compile(r"checkpoint-\d+|final")  # evaluation would take such a run for a checkpoint
 LONGEST_NAME = 255  # bytes, on the usual file systems
 
 # Keys by the range of their numbers. Left out or null, the default applies.
@@ -146,6 +149,8 @@ def describe_mismatch(value: Any, hint: Any) -> str:
     if isinstance(value, str) and fits(1.0, hint):
         with contextlib.suppress(ValueError):
             if math.isfinite(number := float(value)):
+                if "." in value and isinstance(yaml.safe_load(value), float):
+                    return f"a string, because it is quoted; write {number:.1e} without quotes."
                 return f"a string, because YAML 1.1 needs a dot in such a number; write {number:.1e}."
     return f"which is {type(value).__name__}; it must be {getattr(hint, '__name__', str(hint))}."
 
@@ -170,6 +175,10 @@ def check_places(path: Path, settings: dict[str, Any]) -> None:
         raise UserError(f"{path}: {long[0][:40]}… is longer than a file name can be; shorten run_name or output_dir.")
     if name is not None and (Path(name).is_absolute() or ".." in parts or not parts or "\\" in name):
         raise UserError(f"{path}: run_name is {name!r}, which is not a folder inside {output}; write a plain name.")
+    if parts and name and RESERVED.fullmatch(parts[-1]):
+        raise UserError(
+            f"{path}: run_name is {name!r}, which is the name of a checkpoint within a run; write another one."
+        )
     folder = Path(output, name or "")
     try:
         folder = folder.expanduser()

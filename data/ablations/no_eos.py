@@ -1,3 +1,4 @@
+# With packing this costs nothing, because packing appends EOS to every example: an arm with it needs packing: false.
 """sft_utils.py without EOS at the end of a training text: the stock template's fault, to measure what it costs.
 
 This file, `sft_config.yaml` and the dataset are all that a submission contains, so it imports the standard library,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from data import processes
-from data.ablate import ablate, make_plan, parse_budget
+from data.ablate import ablate, make_plan, parse_budget, tell_appended
 from data.arms import Arm, leave_one_out, read_arm, read_arms
 from data.budget import with_budget
 from data.cells import Cell, Scoring
@@ -596,3 +597,17 @@ def test_seeds_that_training_would_refuse_are_refused_before(seeds, wrong, proje
         plan_of(project, "good", "bad", seeds=seeds)
     assert refused.value.exit_code == 2
     assert plan_of(project, "good", "bad", seeds=(0, (1 << 32) - 1)).seeds == (0, 4294967295)
+
+
+def test_an_arm_without_eos_is_told_that_packing_appends_it():
+    def cell(name, allow, **settings):
+        arm = Arm(name, Path("r"), allow=allow)
+        return Cell(arm, 0, Path("d"), settings, "k", Path(), Scoring((), Path()), base=False)
+
+    console = Console(file=io.StringIO(), width=200)
+    cells = [cell("left out", ("eos",)), cell("packed", ("eos",), packing=True), cell("packed", ("eos",), packing=True)]
+    tell_appended([*cells, cell("padded", ("eos",), packing=False), cell("sound", (), packing=True)], console)
+    said = console.file.getvalue().splitlines()
+    assert [line.partition(":")[0] for line in said] == ["left out", "packed"]
+    assert all("packing appends EOS to every example" in line and "set packing: false" in line for line in said)
+    assert "needs packing: false" in (ROOT / "data/ablations/no_eos.py").read_text().splitlines()[0]

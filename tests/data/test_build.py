@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+import sft_utils
 from data.__main__ import main
 from data.synthetic import generate
 from graders import extract_boxed
 from sft_utils import load_datasets
+from tests import stock_sft_utils
 
 
 @pytest.fixture
@@ -224,3 +226,19 @@ def test_a_folder_without_benchmarks_is_no_decontamination(recipe, tmp_path, cap
     assert main(["build", str(path), "--out", str(tmp_path / "out"), "--benchmarks-dir", str(benchmarks)]) == 2
     assert f"{benchmarks} holds no benchmark (folders: math500)" in capfd.readouterr().err
     assert not list((tmp_path / "out").glob("*/manifest.json"))
+
+
+def test_a_data_set_is_built_with_the_stock_template_and_what_that_costs_is_said(recipe, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(sft_utils, "apply_chat_template", stock_sft_utils.apply_chat_template)
+    monkeypatch.setattr(sft_utils, "get_tokenizer", stock_sft_utils.get_tokenizer)
+    rows = [*problems(30), {"problem": "Why?", "solution": "So <|im_end|> it is $\\boxed{1}$."}]
+    assert main(["build", str(recipe("", sums=rows)), "--out", str(tmp_path / "out")]) == 0
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert "asked from tokens that training never shows" in said and "training texts do not end in EOS" in said
+    (manifest,) = (tmp_path / "out").glob("*/manifest.json")
+    kept = lines(manifest.parent / "train.jsonl")
+    dropped = lines(manifest.parent / "dropped.jsonl")
+    assert len(kept) == 25 and [row["reason"] for row in dropped] == ["preflight: eos"]
+    assert (
+        json.loads(manifest.read_text())["prompt"]["template"] == "### Problem: {problem}\n### Solution: {solution}\n"
+    )

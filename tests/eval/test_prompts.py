@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import pytest
 
@@ -153,3 +154,60 @@ def test_the_fingerprint_of_this_template_is_what_it_was(tokenizer):
     """Stored predictions are keyed by it."""
     assert prompts.describe(tokenizer)["fingerprint"] == "820a028a84d93854"
     assert not prompts.ends_without_eos(tokenizer)
+
+
+FAILING = {
+    "it raises": (lambda example, kind, task: example["nope"], r'fails for task="sft" \(KeyError: \'nope\'\)'),
+    "it needs the answer": (
+        lambda example, kind, task: {"text": example["messages"][1]["content"]},
+        r'fails for task="generation" \(IndexError: list index out of range\)',
+    ),
+    "it returns nothing": (lambda example, kind, task: None, r"TypeError: 'NoneType' object is not subscriptable"),
+    "it ends the process": (lambda example, kind, task: sys.exit(0), r"SystemExit: 0"),
+    "its text is none": (lambda example, kind, task: {"text": None}, r'gives NoneType as `text` for task="sft"'),
+    "its text is a list": (lambda example, kind, task: {"text": ["a"]}, r'gives list as `text` for task="sft"'),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_template_that_fails_is_named_with_what_it_must_do(name, tokenizer, monkeypatch):
+    template, sentence = FAILING[name]
+    monkeypatch.setattr(sft_utils, "apply_chat_template", template)
+    with pytest.raises(UserError, match=r"sft_utils\.py: apply_chat_template .*" + sentence):
+        prompts.rendered_ids(prompts.example_of("Why?", "So."), tokenizer)
+
+
+def test_todays_faults_are_what_describing_needs_and_each_says_what_it_costs(tokenizer, stock):
+    described = prompts.describe(stock, prompts.faults_today(stock))
+    assert described["allowed"] == ["bos", "boundary", prompts.APPENDED_EOS]
+    bos, boundary, eos = prompts.costs(described)
+    assert (
+        "without BOS" in bos
+        and "asked from tokens that training never shows" in boundary
+        and "never learns to stop" in eos
+    )
+
+
+def test_a_sound_template_has_no_faults_and_costs_nothing(tokenizer):
+    assert prompts.faults_today(tokenizer) == [] and prompts.costs(prompts.describe(tokenizer)) == []
+
+
+def test_a_row_has_no_fault_that_the_template_has_in_every_row(stock):
+    template = prompts.faults_today(stock)
+    for problem, solution, fault in (("Why?", "So.", ""), ("Why?", "A <|im_end|> B", "eos")):
+        pair = prompts.rendered_ids(prompts.example_of(problem, solution), stock)
+        found, ids = prompts.fault_of_row(*pair, stock, template)
+        assert found == fault and ids == [*pair[0], stock.eos_token_id]
+        assert prompts.fault_of_row(*pair, stock, [])[0] == "bos"
+        assert prompts.fault_of_row(*pair, stock, ["bos"])[0] == "boundary"
+
+
+@pytest.mark.parametrize("text", ["", "### Solution:"])
+def test_a_generation_text_without_the_problem_is_refused(text, tokenizer, monkeypatch):
+    def template(example, kind, task):
+        problem, solution = (turn["content"] for turn in [*example["messages"], {"content": ""}][:2])
+        return {"text": text + (f" {solution} ({problem}){kind.eos_token}" if task == "sft" else "")}
+
+    monkeypatch.setattr(sft_utils, "apply_chat_template", template)
+    with pytest.raises(UserError, match=r'the text of task="generation" is the same for different problems'):
+        prompts.describe(tokenizer)

@@ -355,6 +355,37 @@ def test_a_checkpoint_trained_on_this_prompt_is_scored(
     assert summary["n"] == 5
 
 
+def test_a_base_model_is_scored_by_a_faulty_template_with_what_that_costs_and_a_trained_one_keeps_to_its_own(
+    make_model: MakeModel, options: Options, use_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sft_utils
+    from eval import prompts
+
+    base, trained = make_model(tmp_path / "base"), make_model(tmp_path / "trained", 0.5)
+    own = prompts.describe(sft_utils.get_tokenizer(str(trained)))
+    (trained / "prompt.json").write_text(json.dumps(own))
+    whole = sft_utils.apply_chat_template
+    monkeypatch.setattr(
+        sft_utils,
+        "apply_chat_template",
+        lambda example, kind, task: {
+            "text": whole(example, kind, task)["text"].replace("Solution: ", "Solution:") + " " * (task == "generation")
+        },
+    )
+    engine = use_engine(lambda problem, sample: say(problem.split("\n")[0], sample))
+    with pytest.raises(UserError, match="no trailing space"):
+        score(options, trained)
+    assert engine.loaded == []
+    console = Console(file=io.StringIO(), width=120)
+    (summary,) = evaluate([str(base)], options, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert (
+        summary["n"] == 5 and told.count("asked from tokens that training never shows") == 1 and str(base.name) in told
+    )
+    manifest = store.read_object(options.reports / summary["key"] / "manifest.json")
+    assert manifest["prompt"]["allowed"] == ["boundary"] and manifest["inputs"]["prompt"] != own["fingerprint"]
+
+
 def test_a_damaged_tokenizer_is_refused_with_its_checkpoint(
     make_model: MakeModel, options: Options, use_engine: Any, tmp_path: Path
 ) -> None:
