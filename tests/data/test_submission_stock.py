@@ -329,7 +329,7 @@ def test_the_handed_out_files_are_rehearsed(stock, handed_out, monkeypatch, tmp_
     shutil.copytree(handed_out, "submission")
     stock_submission.write_config(Path("submission"), packing=True)
     assert main(["submission", "rehearse"]) == 0
-    said = capfd.readouterr().err
+    said = " ".join(capfd.readouterr().err.split())
     assert "2 updates" in said and "21 of 21 weights changed" in said
     assert "no network: report_to: none" in said and "no warm-up" in said
     assert not list(Path("submission").rglob("cache-*")), "nothing is left in the submission"

@@ -378,7 +378,7 @@ def test_a_checkpoint_that_training_did_not_finish_is_refused(byte_llama: Path, 
     shutil.copytree(byte_llama, folder)
     assert identify(folder).step == 3, "of another trainer, which writes no run.json"
     (folder.parent / "train.log").touch()
-    with pytest.raises(UserError, match=r"checkpoint-3 is half-written \(it has no run\.json\).*RESUME=1"):
+    with pytest.raises(UserError, match=r"checkpoint-3 is unfinished \(it has no run\.json\).*RESUME=1"):
         identify(folder)
     (folder / "run.json").write_text("{}")
     assert identify(folder).step == 3

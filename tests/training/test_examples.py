@@ -272,7 +272,7 @@ def test_a_template_that_writes_something_else_each_time_is_refused(smollm2_toke
         "apply_chat_template",
         lambda example, kind, task: (row := whole(example, kind, task)) | {"text": f"{row['text']}{next(count)}"},
     )
-    with pytest.raises(UserError, match=r"another text for the same rows of d .* depend on the row alone") as refused:
+    with pytest.raises(UserError, match=r"different text for the same rows of d .* depend on the row alone") as refused:
         render(rows(("Why?", "So.")), smollm2_tokenizer, "d", SILENT)
     assert refused.value.exit_code == 1 and not list(cache.glob("tokenized/*"))
 

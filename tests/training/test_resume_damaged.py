@@ -56,7 +56,7 @@ def test_a_part_that_is_cut_short_is_named(name, saved):
 def test_a_damaged_record_and_damaged_weights_are_named(saved):
     resume.refuse_damaged(saved)
     (saved / "trainer_state.json").write_text("{")
-    with pytest.raises(UserError, match=r"trainer_state\.json is not there or not what training writes"):
+    with pytest.raises(UserError, match=r"trainer_state\.json is missing or damaged"):
         resume.refuse_damaged(saved)
     os.truncate(saved / "model.safetensors", 20)
     with pytest.raises(UserError, match=r"model\.safetensors"):
