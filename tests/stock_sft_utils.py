@@ -1,9 +1,14 @@
 """The contract's stock sft_utils.py, written anew from what it does: a fixture, not a test."""
 
+# ruff: noqa: F401 - the stock file imports what it does not use
+import dataclasses
+import logging
 import os
-import subprocess  # noqa: F401 - as the stock file has it
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, List, Literal, Optional  # noqa: UP035
 
 import datasets
 from transformers import AutoTokenizer, PreTrainedTokenizer

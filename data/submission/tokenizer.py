@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from data.submission.checks.vocabulary import LLAMA_SIZE, read_size
 from eval.records import UserError
 
 CONFIG, VOCABULARY, MODEL = "tokenizer_config.json", "tokenizer.json", "config.json"
 SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
 # Llama 3's tokenizer fills the vocabulary of its models: an added token has no embedding.
 LLAMA_3 = re.compile(r"llama-?3", re.IGNORECASE)
-LLAMA_3_SIZE = 128_256
 LLAMA_3_NAMED = {
     0: "begin_of_text",
     1: "end_of_text",
@@ -81,14 +81,10 @@ def find(model: str) -> Path | None:
 
 def vocabulary_size(model: str, source: Path, vocabulary: bytes) -> int:
     """The size of the model's vocabulary: by its config.json, by its name, or by its stored tokenizer."""
-    try:
-        config = json.loads((source / MODEL).read_text(encoding="utf-8"))
-        size = config.get("vocab_size") or dict(config.get("text_config") or {}).get("vocab_size")
-    except (OSError, ValueError, AttributeError, TypeError):
-        size = None
-    if isinstance(size, int) and size > 0:
+    size = read_size(source / MODEL)
+    if size is not None and size > 0:
         return size
-    return LLAMA_3_SIZE if LLAMA_3.search(model) else base_size(vocabulary)
+    return LLAMA_SIZE if LLAMA_3.search(model) else base_size(vocabulary)
 
 
 def base_size(vocabulary: bytes) -> int:

@@ -23,55 +23,7 @@ OURS = (ROOT / "sft_utils.py").read_text()
 
 # What the contract's own sft_utils.py does, written anew: it renders whatever turns it is given, puts an empty system turn
 # before them in place, ends its prompt in a space, has no EOS, and trains on a tenth of the rows.
-STOCK = r"""
-import datasets
-import dataclasses
-import logging
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, List, Optional
-
-from transformers import AutoTokenizer, PreTrainedTokenizer
-
-logger = logging.getLogger(__name__)
-CHAT_TEMPLATE = (
-    "{% for turn in messages %}"
-    "{% if turn['role'] == 'user' %}{{ '### Problem: ' + turn['content'] + '\n' }}{% endif %}"
-    "{% if turn['role'] == 'assistant' %}{{ '### Solution: ' + turn['content'] + '\n' }}{% endif %}"
-    "{% if loop.last and turn['role'] == 'user' and add_generation_prompt %}{{ '### Solution: ' }}{% endif %}"
-    "{% endfor %}"
-)
-
-
-def get_tokenizer(model_name_or_path: str, set_pad_token: bool = True) -> PreTrainedTokenizer:
-    tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, revision="main", trust_remote_code=False)
-    if set_pad_token and tokenizer.pad_token_id is None:
-        tokenizer.pad_token_id = tokenizer.eos_token_id
-    if tokenizer.model_max_length > 100_000:
-        tokenizer.model_max_length = 2048
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
-
-
-def load_datasets(dataset_name_or_path: str):
-    both = datasets.load_from_disk(dataset_name_or_path)
-    return both["train"].shard(num_shards=10, index=0), both["test"]
-
-
-def apply_chat_template(example: dict, tokenizer: PreTrainedTokenizer, task: str) -> dict:
-    messages = example["messages"]
-    if task not in ("sft", "generation"):
-        raise ValueError(f"unknown task {task}")
-    if messages[0]["role"] != "system":
-        messages.insert(0, {"role": "system", "content": ""})
-    example["text"] = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=task == "generation"
-    )
-    return example
-"""
+STOCK = (ROOT / "tests" / "stock_sft_utils.py").read_text()
 
 LONG = (
     "What is 2 + {}, if two and two are four and nothing else is to be thought of in this sum, however long it takes?"

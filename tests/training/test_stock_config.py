@@ -17,8 +17,8 @@ from tests.training.test_stock_keys import STOCK_CONFIG
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(config: Path) -> str:
-    """Runs to the end on one process; returns what the user saw."""
+def launch(script: Path, config: Path) -> subprocess.CompletedProcess:
+    """Runs `script` to its end under the launcher, on one process."""
     command = [
         sys.executable,
         ROOT / "launch.py",
@@ -26,10 +26,11 @@ def train(config: Path) -> str:
         "--num_processes=1",
     ]
     done = subprocess.run(
-        list(map(str, [*command, ROOT / "sft.py", config])), cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+        list(map(str, [*command, script, config])), cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=600,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    return done
 
 
 def test_the_stock_config_trains_and_leaves_its_last_step(tmp_path, tiny_llama):
@@ -41,7 +42,8 @@ def test_the_stock_config_trains_and_leaves_its_last_step(tmp_path, tiny_llama):
             "output_dir": str(tmp_path / "checkpoints"), "packing": False, "bf16": False, "gradient_checkpointing": False,
         }
     ))  # fmt: skip
-    said = train(tmp_path / "stock.yaml")
+    done = launch(ROOT / "sft.py", tmp_path / "stock.yaml")
+    said = done.stdout + done.stderr
     assert "evaluation_strategy: read as eval_strategy: epoch" in said and "32 in all, 4 of them warm-up" in said
     run = tmp_path / "checkpoints" / "stock"
     (last,) = checkpoints.steps(run)
@@ -76,15 +78,5 @@ def test_trying_the_settings_leaves_the_launchers_config_as_it_was(tmp_path, tin
     settings = STOCK_CONFIG | {"model_name_or_path": str(tiny_llama), "output_dir": str(tmp_path / "checkpoints")}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [
-        sys.executable,
-        ROOT / "launch.py",
-        f"--config_file={ROOT / 'deepspeed_zero3.yaml'}",
-        "--num_processes=1",
-    ]
-    done = subprocess.run(
-        list(map(str, [*command, tmp_path / "script.py", tmp_path / "config.yaml"])), cwd=ROOT, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = launch(tmp_path / "script.py", tmp_path / "config.yaml")
     assert done.stdout.splitlines()[-1] == "True 1 None {}", done.stdout

@@ -96,7 +96,7 @@ def of_name(node: ast.Attribute | ast.Name, name: str, parents: dict[ast.AST, as
             "dynamic",
             line,
             f"{name} is passed on as a whole, which hides what is used of it",
-            "use {name}.<name> directly",
+            f"use {name}.<name> directly",
         )
 
 
